@@ -1,0 +1,120 @@
+/** One event of the library's own: when it happens, what it measures, and what describes it. */
+interface Entry {
+  readonly when: string
+  readonly measurements: ReadonlyArray<string>
+  readonly metadata: ReadonlyArray<string>
+}
+
+/**
+ * Every event that the components themselves emit. Durations are in milliseconds. No event carries a configuration
+ * value, the data of an event, or a secret.
+ */
+export const catalogue = {
+  "config.reload": {
+    when: "The sources were read again, at start, on request or by a watcher",
+    measurements: ["duration", "changed"],
+    metadata: ["outcome", "reason", "path", "source"]
+  },
+  "config.change": {
+    when: "A key has another value than before",
+    measurements: ["count"],
+    metadata: ["key", "source"]
+  },
+  "config.policy.rejected": {
+    when: "A policy in the configuration is missing or invalid; the last good one stays in force",
+    measurements: ["count"],
+    metadata: ["component", "name", "reason"]
+  },
+  "events.store": {
+    when: "Events were stored, or were there already",
+    measurements: ["count", "duration"],
+    metadata: ["stream"]
+  },
+  "events.rejected": {
+    when: "An event or criteria was refused",
+    measurements: ["count"],
+    metadata: ["operation", "reason"]
+  },
+  "events.get": {
+    when: "Events were read",
+    measurements: ["count", "duration"],
+    metadata: []
+  },
+  "events.prune": {
+    when: "Events were removed",
+    measurements: ["count"],
+    metadata: []
+  },
+  "telemetry.handler.failure": {
+    when: "A handler threw, failed, died or had too many runs in progress",
+    measurements: ["count"],
+    metadata: ["handler", "event", "reason"]
+  },
+  "telemetry.metric.overflow": {
+    when: "A metric has reached its bound on series; the overflow series counts the rest",
+    measurements: ["count"],
+    metadata: ["metric", "bound"]
+  },
+  "service_registry.register": {
+    when: "A process was registered under a name, or joined a group",
+    measurements: ["count"],
+    metadata: ["name", "kind"]
+  },
+  "service_registry.unregister": {
+    when: "A registration or a membership has ended",
+    measurements: ["count", "duration"],
+    metadata: ["name", "kind", "reason"]
+  },
+  "service_registry.conflict": {
+    when: "A registration was refused, because another holds the name",
+    measurements: ["count"],
+    metadata: ["name"]
+  },
+  "circuit_breaker.call": {
+    when: "A call that was let through has ended",
+    measurements: ["duration"],
+    metadata: ["name", "outcome"]
+  },
+  "circuit_breaker.rejected": {
+    when: "A call was rejected",
+    measurements: ["count", "retryAfter"],
+    metadata: ["name", "state"]
+  },
+  "circuit_breaker.transition": {
+    when: "A circuit has changed its state",
+    measurements: ["count"],
+    metadata: ["name", "from", "to", "reason"]
+  },
+  "circuit_breaker.policy.conflict": {
+    when: "A name was used with a second policy; the first stays",
+    measurements: ["count"],
+    metadata: ["name"]
+  },
+  "rate_limiter.admitted": {
+    when: "A call was admitted",
+    measurements: ["cost", "remaining", "waited"],
+    metadata: ["name", "key"]
+  },
+  "rate_limiter.rejected": {
+    when: "A call was rejected",
+    measurements: ["cost", "retryAfter"],
+    metadata: ["name", "key"]
+  },
+  "rate_limiter.policy.conflict": {
+    when: "A name was used with a second policy; the first stays",
+    measurements: ["count"],
+    metadata: ["name"]
+  }
+} as const satisfies Record<string, Entry>
+
+export type Catalogue = typeof catalogue
+
+/** The measurements of the event of this name. */
+export type MeasurementsOf<Name extends keyof Catalogue> = {
+  readonly [key in Catalogue[Name]["measurements"][number]]: number
+}
+
+/** The metadata of the event of this name. */
+export type MetadataOf<Name extends keyof Catalogue> = {
+  readonly [key in Catalogue[Name]["metadata"][number]]: unknown
+}

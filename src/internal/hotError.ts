@@ -1,0 +1,27 @@
+import { unsafeCurrentCorrelationId } from "../CorrelationId.js"
+
+/**
+ * Builds a tagged error as its constructor does, but without a stack and without the schema's pass over the fields:
+ * under 2 µs in place of 28. For rejections, which are many when things go wrong, whose stack would only show the
+ * rejecting line, and whose fields the library itself made. `fields` are all of the error's, less those set here.
+ */
+export const hotError = <E extends Error & { readonly _tag: string; readonly code: string }>(
+  Class: { new (...args: never): E; readonly _tag: E["_tag"] },
+  code: E["code"],
+  fields: Omit<E, keyof Error | "_tag" | "code" | "correlationId" | keyof EffectOnError> & { readonly message: string },
+  correlationId: string = unsafeCurrentCorrelationId()
+): E => {
+  const limit = Error.stackTraceLimit
+  Error.stackTraceLimit = 0
+  try {
+    // A native error with the prototype of the class: what `new Class` makes, less the work of its schema. The message
+    // is assigned, not passed, to be enumerable as the other fields are: JSON of the error has it.
+    const error = Reflect.construct(Error, [], Class) as E
+    return Object.assign(error, fields, { _tag: Class._tag, code, correlationId })
+  } finally {
+    Error.stackTraceLimit = limit
+  }
+}
+
+/** What a yieldable error has beside its fields. */
+type EffectOnError = import("effect/Cause").YieldableError
