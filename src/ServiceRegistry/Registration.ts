@@ -1,0 +1,45 @@
+import type * as Fiber from "effect/Fiber"
+import type { Metadata } from "./Metadata.js"
+
+/** What is registered: a running fiber, or the address of something that runs elsewhere. */
+export type Process = Fiber.RuntimeFiber<unknown, unknown> | URL
+
+/** A process under its name, as it was when it was read. Never changed in place: an update makes another. */
+export interface Registration {
+  readonly name: string
+  readonly process: Process
+  readonly metadata: Metadata
+  /** Tells this registration from every other of the registry; a later one has a greater number. */
+  readonly token: number
+  /** When it was registered: wall clock, in milliseconds since the epoch. */
+  readonly registeredAt: number
+}
+
+/** One membership of a process in a group. */
+export interface Member {
+  readonly group: string
+  readonly process: Process
+  readonly metadata: Metadata
+  /** Tells this membership from every other of the registry; a later one has a greater number. */
+  readonly token: number
+  /** When it joined: wall clock, in milliseconds since the epoch. */
+  readonly joinedAt: number
+}
+
+/**
+ * Why a registration ended: its scope closed, or its fiber ended. Both are told once, by whichever came first.
+ */
+export type EndReason = "closed" | "ended"
+
+/** What a watcher is told. `Snapshot` is the whole state: it replaces all that was told before. */
+export type Change =
+  | { readonly _tag: "Snapshot"; readonly registrations: ReadonlyArray<Registration> }
+  | { readonly _tag: "Registered"; readonly registration: Registration }
+  | { readonly _tag: "Updated"; readonly registration: Registration }
+  | { readonly _tag: "Unregistered"; readonly registration: Registration; readonly reason: EndReason }
+
+/** Which registrations are meant: the one of this name, or all whose name starts with the prefix. */
+export type Selection = { readonly name?: string } | { readonly prefix?: string }
+
+/** Whether the process can still be used. An address always can, as far as the registry knows. */
+export const isAlive = (process: Process): boolean => process instanceof URL || process.unsafePoll() === null

@@ -1,0 +1,78 @@
+import { selects } from "./Feed.js"
+import { Group, type Seat } from "./Group.js"
+import { isAlive, type Member, type Registration, type Selection } from "./Registration.js"
+
+/** Who has a name. The registration in it is replaced when it is updated; the holder stays the same. */
+export interface Holder {
+  registration: Registration
+}
+
+/**
+ * The names and groups of one registry. To find, add or remove one takes the same time whatever their number. Of a dead
+ * fiber nothing is answered, even in the moment before its observers have taken it out.
+ */
+export class Table<H extends Holder> {
+  private readonly holders = new Map<string, H>()
+  private readonly groups = new Map<string, Group>()
+  private seats = 0
+
+  /** Registrations and memberships together. */
+  get size(): number {
+    return this.holders.size + this.seats
+  }
+
+  find(name: string): Registration | undefined {
+    const registration = this.holders.get(name)?.registration
+    return registration !== undefined && isAlive(registration.process) ? registration : undefined
+  }
+
+  /** Who has the name, dead or alive. */
+  holder(name: string): H | undefined {
+    return this.holders.get(name)
+  }
+
+  put(holder: H): void {
+    this.holders.set(holder.registration.name, holder)
+  }
+
+  /** Takes out this holder; one that has taken the name since stays. */
+  remove(holder: H): void {
+    const { name } = holder.registration
+    if (this.holders.get(name) === holder) this.holders.delete(name)
+  }
+
+  /** Those of the selection, in the order in which they were registered. */
+  list(selection: Selection): Array<Registration> {
+    if ("name" in selection && selection.name !== undefined) {
+      const found = this.find(selection.name)
+      return found === undefined ? [] : [found]
+    }
+    const listed: Array<Registration> = []
+    for (const { registration } of this.holders.values()) {
+      if (selects(selection, registration.name) && isAlive(registration.process)) listed.push(registration)
+    }
+    return listed
+  }
+
+  group(name: string): Group | undefined {
+    return this.groups.get(name)
+  }
+
+  join(member: Member): Seat {
+    let group = this.groups.get(member.group)
+    if (group === undefined) {
+      group = new Group()
+      this.groups.set(member.group, group)
+    }
+    this.seats++
+    return group.join(member)
+  }
+
+  leave(seat: Seat): void {
+    const group = this.groups.get(seat.member.group)
+    if (group === undefined) return
+    group.leave(seat)
+    this.seats--
+    if (group.size === 0) this.groups.delete(seat.member.group)
+  }
+}
