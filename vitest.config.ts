@@ -12,6 +12,7 @@ export default defineConfig({
   },
   test: {
     include: ["test/**/*.test.ts", "examples/**/*.test.ts"],
-    typecheck: { enabled: false }
+    testTimeout: 30_000,
+    hookTimeout: 30_000
   }
 })
