@@ -1,0 +1,131 @@
+import * as Effect from "effect/Effect"
+import * as ParseResult from "effect/ParseResult"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import type { Events } from "../Events.js"
+import type { EventError } from "../FoundationError.js"
+import type { Input, StoredEvent } from "./Event.js"
+import * as Failures from "./Failures.js"
+import { Refused } from "./Json.js"
+
+/** The field of the metadata in which the version of the schema is kept. An event without it is of version 1. */
+const versionField = "schemaVersion"
+
+export interface DefineOptions {
+  /** The version of the schema, from 1: one more with each change that older data does not fit. */
+  readonly version?: number
+  /**
+   * Brings data that was stored under an older version to the form that the schema decodes today. The data is frozen:
+   * answer a changed copy.
+   */
+  readonly upcast?: (data: unknown, fromVersion: number) => unknown
+}
+
+/** The criteria of a definition: its type is stated already; `data` is matched with what is stored, the encoded form. */
+type Typed<Criteria> = Omit<Criteria, "type">
+
+/** Events of one type, whose data has a schema. */
+export interface Definition<Type extends string, A, I, R> {
+  readonly type: Type
+  readonly schema: Schema.Schema<A, I, R>
+  readonly version: number
+  /** The event as `storeAll` and `append` take it. */
+  readonly encode: (data: A, options?: Omit<Input, "type" | "data">) => Effect.Effect<Input, EventError, R>
+  /** The stored event with its data decoded. Data that does not fit is `invalid_event`, which names the position. */
+  readonly decode: (event: StoredEvent) => Effect.Effect<StoredEvent<A>, EventError, R>
+  /** As `Events.store`. */
+  readonly store: (
+    data: A,
+    options?: Omit<Input, "type" | "data">
+  ) => Effect.Effect<StoredEvent<A>, EventError, Events | R>
+  /** As `Events.get`. */
+  readonly get: (
+    criteria?: Typed<Events.Criteria>
+  ) => Effect.Effect<ReadonlyArray<StoredEvent<A>>, EventError, Events | R>
+  /** As `Events.stream`. */
+  readonly stream: (criteria?: Typed<Events.Criteria>) => Stream.Stream<StoredEvent<A>, EventError, Events | R>
+  /** As `Events.subscribe`. */
+  readonly subscribe: (
+    criteria?: Typed<Events.SubscribeCriteria>
+  ) => Stream.Stream<StoredEvent<A>, EventError, Events | R>
+}
+
+/** `service` is where the events are: the Tag. */
+export const define = <const Type extends string, A, I, R>(
+  service: Effect.Effect<Events.Service, never, Events>,
+  type: Type,
+  schema: Schema.Schema<A, I, R>,
+  { version = 1, upcast = (data) => data }: DefineOptions = {}
+): Definition<Type, A, I, R> => {
+  const encodeData = Schema.encode(schema)
+  const decodeData = Schema.decodeUnknown(schema)
+
+  const encode: Definition<Type, A, I, R>["encode"] = (data, options = {}) => {
+    const metadata = options.metadata ?? {}
+    const refuse = (path: string, problem: string) =>
+      Effect.fail(Failures.invalidEvent({ type }, new Refused(path, problem)))
+    if (!Number.isSafeInteger(version) || version < 1) {
+      return refuse("version", `of the definition is ${version}, not a whole number from 1`)
+    }
+    if (Object.hasOwn(metadata, versionField)) {
+      return refuse(`metadata.${versionField}`, "is where the definition keeps its version: use another name")
+    }
+    return Effect.matchEffect(encodeData(data), {
+      onFailure: (error) => refuse("data", `does not fit the schema: ${explain(error)}`),
+      onSuccess: (encoded) =>
+        Effect.succeed({ ...options, type, data: encoded, metadata: { ...metadata, [versionField]: version } })
+    })
+  }
+
+  const decode: Definition<Type, A, I, R>["decode"] = (event) => {
+    const refuse = (problem: string) => Effect.fail(Failures.unreadableEvent(event, problem))
+    const from = event.metadata[versionField] ?? 1
+    if (event.type !== type) return refuse(`it is not of the type ${JSON.stringify(type)}`)
+    if (typeof from !== "number") return refuse(`metadata.${versionField} is not a number`)
+    if (from > version) return refuse(`it has version ${from} of the schema, and ${version} is the newest known here`)
+    return Effect.try({
+      try: () => (from < version ? upcast(event.data, from) : event.data),
+      catch: (error) => Failures.unreadableEvent(event, `upcast from version ${from} threw ${String(error)}`)
+    }).pipe(
+      Effect.flatMap((data) =>
+        Effect.matchEffect(decodeData(data), {
+          onFailure: (error) => refuse(`the data of version ${from} does not fit the schema: ${explain(error)}`),
+          onSuccess: (data) => Effect.succeed({ ...event, data })
+        })
+      )
+    )
+  }
+
+  return {
+    type,
+    schema,
+    version,
+    encode,
+    decode,
+    store: (data, options) =>
+      Effect.flatMap(Effect.zip(service, encode(data, options)), ([events, event]) =>
+        Effect.flatMap(events.store(event), decode)
+      ),
+    get: (criteria) =>
+      service.pipe(
+        Effect.flatMap((events) => events.get({ ...criteria, type })),
+        Effect.flatMap((events) => Effect.forEach(events, decode))
+      ),
+    stream: (criteria) =>
+      Stream.mapEffect(
+        Stream.flatMap(service, (events) => events.stream({ ...criteria, type })),
+        decode
+      ),
+    subscribe: (criteria) =>
+      Stream.mapEffect(
+        Stream.flatMap(service, (events) => events.subscribe({ ...criteria, type })),
+        decode
+      )
+  }
+}
+
+/** What a parse error says, in at most a screenful. */
+const explain = (error: ParseResult.ParseError): string => {
+  const text = ParseResult.TreeFormatter.formatErrorSync(error)
+  return text.length > 2000 ? `${text.slice(0, 2000)}…` : text
+}

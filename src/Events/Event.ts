@@ -1,0 +1,180 @@
+import { copyJson, type Json, jsonEquals, Refused } from "./Json.js"
+import { suggestion } from "./Nearest.js"
+
+/** The bound on the JSON of an event's data, in bytes of UTF-8; its metadata has the same. */
+export const maxJsonBytes = 1024 * 1024
+
+/** The bound on a type, a stream and an id, in characters. */
+export const maxNameLength = 256
+
+/** An event as the caller states it. */
+export interface Input {
+  /** What happened: `order_placed`. */
+  readonly type: string
+  /** JSON, of at most 1 MiB: no `undefined`, `bigint`, function, `Date` or instance of a class inside. `null` when left out. */
+  readonly data?: unknown
+  /** Unique; made when left out. A store that is retried with the same id is the same event. */
+  readonly id?: string
+  /** The stream that the event belongs to and is numbered in, such as `order-123`. Left out, the event is in no stream. */
+  readonly stream?: string
+  /** The `CorrelationId` in force when left out. */
+  readonly correlationId?: string
+  /** The id of the event that this one follows from. */
+  readonly causationId?: string
+  /** JSON, as `data`. */
+  readonly metadata?: Readonly<Record<string, unknown>>
+}
+
+/** An event as it was stored. It and all inside it are frozen. */
+export interface StoredEvent<A = unknown> {
+  /** Where it stands among all events: whole numbers that only grow, from 1, and are never used again. */
+  readonly position: number
+  readonly id: string
+  readonly type: string
+  readonly data: A
+  /** When it was stored, in whole milliseconds since 1970 on the wall clock; it may go back where that clock does. */
+  readonly timestamp: number
+  readonly stream: string | undefined
+  /** Where it stands in its stream, from 1 without gaps. An event in no stream has none. */
+  readonly version: number | undefined
+  readonly correlationId: string
+  readonly causationId: string | undefined
+  readonly metadata: Readonly<Record<string, unknown>>
+}
+
+/** An event that is valid, complete and frozen, and waits for its position: what a backend stores. */
+export interface NewEvent {
+  readonly id: string
+  readonly type: string
+  readonly data: Json
+  readonly timestamp: number
+  readonly stream: string | undefined
+  readonly correlationId: string
+  readonly causationId: string | undefined
+  readonly metadata: Readonly<Record<string, Json>>
+  /** The bytes of data and metadata as JSON. */
+  readonly bytes: number
+}
+
+/** What an event takes from where it is stored. */
+export interface Surroundings {
+  readonly timestamp: number
+  readonly correlationId: () => string
+  /** The stream that is appended to. */
+  readonly stream: string | undefined
+}
+
+const fields = ["type", "data", "id", "stream", "correlationId", "causationId", "metadata"]
+const known = new Set(fields)
+
+const noMetadata: Readonly<Record<string, Json>> = Object.freeze({})
+
+/** The event that the input states, or why it is none. The input itself is left as it is, and not kept. */
+export const decodeEvent = (input: unknown, surroundings: Surroundings): NewEvent | Refused => {
+  try {
+    return decode(input, surroundings)
+  } catch (error) {
+    return error instanceof Refused ? error : new Refused("the event", "cannot be read")
+  }
+}
+
+const decode = (input: unknown, surroundings: Surroundings): NewEvent => {
+  if (typeof input !== "object" || input === null || Array.isArray(input)) {
+    throw new Refused("the event", 'is not an object: state at least its type, as in { type: "order_placed" }')
+  }
+  for (const field in input) {
+    if (!known.has(field)) throw new Refused(field, `is no field of an event: ${suggestion(field, fields)}`)
+  }
+  const event: { readonly [field in keyof Input]?: unknown } = input
+  const type = name("type", event.type)
+  const data = event.data === undefined ? nothing : json("data", event.data)
+  const metadata = event.metadata === undefined ? undefined : json("metadata", event.metadata)
+  if (metadata !== undefined && !isRecord(metadata.value)) {
+    throw new Refused("metadata", 'is not an object: state it as in { source: "import" }')
+  }
+  const stream = optionalName("stream", event.stream)
+  if (stream !== undefined && surroundings.stream !== undefined && stream !== surroundings.stream) {
+    throw new Refused("stream", `is not ${JSON.stringify(surroundings.stream)}, the stream that is appended to`)
+  }
+  return {
+    id: event.id === undefined ? makeId(surroundings.timestamp) : name("id", event.id),
+    type,
+    data: data.value,
+    timestamp: surroundings.timestamp,
+    stream: stream ?? surroundings.stream,
+    correlationId:
+      optionalName("correlationId", event.correlationId) ?? name("correlationId", surroundings.correlationId()),
+    causationId: optionalName("causationId", event.causationId),
+    metadata: metadata === undefined || !isRecord(metadata.value) ? noMetadata : metadata.value,
+    bytes: data.bytes + (metadata?.bytes ?? 2)
+  }
+}
+
+const nothing = { value: null, bytes: 4 }
+
+const isRecord = (value: Json): value is { readonly [field: string]: Json } =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+const json = (field: string, value: unknown) => {
+  const copy = copyJson(value, field, maxJsonBytes)
+  if (copy instanceof Refused) throw copy
+  return copy
+}
+
+const optionalName = (field: string, value: unknown): string | undefined =>
+  value === undefined ? undefined : name(field, value)
+
+const name = (field: string, value: unknown): string => {
+  const problem = nameProblem(value)
+  if (problem !== undefined) throw new Refused(field, problem)
+  return value as string // nameProblem has looked
+}
+
+/** What keeps the value from being a type, a stream or an id: text that a store can index. */
+export const nameProblem = (value: unknown): string | undefined => {
+  if (typeof value !== "string") return `is ${kindOf(value)}, not text`
+  if (value.length > maxNameLength) return `has ${value.length} characters; at most ${maxNameLength} are allowed`
+  if (value.trim() === "") return "is empty"
+  if (/\0|\p{Surrogate}/u.test(value)) return "has the character U+0000 or an unpaired surrogate"
+  return undefined
+}
+
+/** The kind of the value, with an article: for messages. */
+export const kindOf = (value: unknown): string => {
+  if (value === null || value === undefined || typeof value === "boolean") return String(value)
+  if (typeof value === "number") return Number.isFinite(value) ? `the number ${value}` : String(value)
+  if (typeof value === "object") return Array.isArray(value) ? "a list" : "an object"
+  return typeof value === "string" ? "text" : `a ${typeof value}`
+}
+
+/** A UUID of version 7: made in order of time, so that new ids land beside each other in an index. */
+const makeId = (timestamp: number): string => {
+  const time = Math.max(0, timestamp).toString(16).padStart(12, "0")
+  return `${time.slice(0, 8)}-${time.slice(8, 12)}-7${crypto.randomUUID().slice(15)}`
+}
+
+/**
+ * Whether the two are one event stored twice: everything that the caller says of it is the same. When and under which
+ * correlation id it was said is not part of it, as a retry says it later.
+ */
+export const sameContent = (stored: StoredEvent | NewEvent, event: NewEvent): boolean =>
+  stored.type === event.type &&
+  stored.stream === event.stream &&
+  stored.causationId === event.causationId &&
+  jsonEquals(stored.data, event.data) &&
+  jsonEquals(stored.metadata, event.metadata)
+
+/** The event with its place. */
+export const place = (event: NewEvent, position: number, version: number | undefined): StoredEvent =>
+  Object.freeze({
+    position,
+    id: event.id,
+    type: event.type,
+    data: event.data,
+    timestamp: event.timestamp,
+    stream: event.stream,
+    version,
+    correlationId: event.correlationId,
+    causationId: event.causationId,
+    metadata: event.metadata
+  })

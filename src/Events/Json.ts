@@ -1,0 +1,209 @@
+/** What events hold: what survives JSON unchanged. */
+export type Json =
+  | null
+  | boolean
+  | number
+  | string
+  | ReadonlyArray<Json>
+  | {
+      readonly [field: string]: Json
+    }
+
+/** A value that is refused: where it sits, and what is wrong with it. */
+export class Refused {
+  constructor(
+    readonly path: string,
+    readonly problem: string
+  ) {}
+
+  toString(): string {
+    return `${this.path} ${this.problem}`
+  }
+}
+
+/** How many objects and arrays may be inside of each other. */
+export const maxDepth = 256
+
+/** How much of a path a message shows. */
+const maxPath = 200
+
+export interface JsonCopy {
+  readonly value: Json
+  /** The length of the value's JSON in UTF-8. */
+  readonly bytes: number
+}
+
+/**
+ * A deeply frozen copy of the value, or why it cannot be one. Checks, copies, freezes and counts in a single pass that
+ * reads every field once, so a value that changes while it is read, or a getter that does, cannot get past the checks.
+ * Refused is what JSON would drop, change or choke on, so that what is read is what was stored; and, for the sake of
+ * stores that keep text as UTF-8 or in PostgreSQL's jsonb, U+0000 and unpaired surrogates.
+ */
+export const copyJson = (value: unknown, root: string, maxBytes: number): JsonCopy | Refused => {
+  const copier = new Copier(root, maxBytes)
+  try {
+    const copy = copier.copy(value, 0)
+    return { value: copy, bytes: copier.bytes }
+  } catch (error) {
+    // A proxy may throw whatever it likes, whenever it is read.
+    return error instanceof Refused ? error : new Refused(root, "cannot be read")
+  }
+}
+
+class Copier {
+  bytes = 0
+  /** The keys that lead to the value in hand, and the objects that they lead through. */
+  private readonly keys: Array<string | number> = []
+  private readonly ancestors: Array<object> = []
+
+  constructor(
+    private readonly root: string,
+    private readonly maxBytes: number
+  ) {}
+
+  copy(value: unknown, depth: number): Json {
+    switch (typeof value) {
+      case "string":
+        this.text(value, depth)
+        return value
+      case "number":
+        if (!Number.isFinite(value)) throw this.refused(depth, `is ${value}, which JSON cannot hold: use null or text`)
+        this.count(String(value).length, depth)
+        return value === 0 ? 0 : value
+      case "boolean":
+        this.count(value ? 4 : 5, depth)
+        return value
+      case "object":
+        if (value !== null) return Array.isArray(value) ? this.array(value, depth) : this.record(value, depth)
+        this.count(4, depth)
+        return null
+      case "undefined":
+        throw this.refused(depth, "is undefined, which JSON cannot hold: leave it out, or use null")
+      case "bigint":
+        throw this.refused(depth, "is a bigint, which JSON cannot hold: store it as text")
+      default:
+        throw this.refused(depth, `is a ${typeof value}, which JSON cannot hold`)
+    }
+  }
+
+  private array(value: ReadonlyArray<unknown>, depth: number): Json {
+    this.enter(value, depth)
+    const length = value.length
+    this.count(length === 0 ? 2 : length + 1, depth)
+    const copy: Array<Json> = []
+    for (let index = 0; index < length; index++) {
+      this.keys[depth] = index
+      const descriptor = Object.getOwnPropertyDescriptor(value, index)
+      if (descriptor === undefined) throw this.refused(depth + 1, "is a hole in the array: use null")
+      copy.push(this.field(descriptor, depth + 1))
+    }
+    this.ancestors.pop()
+    return Object.freeze(copy)
+  }
+
+  private record(value: object, depth: number): Json {
+    const prototype: unknown = Object.getPrototypeOf(value)
+    // A plain object of another realm (a vm, an iframe) has another Object.prototype, itself without a prototype.
+    if (prototype !== null && prototype !== Object.prototype && Object.getPrototypeOf(prototype) !== null) {
+      throw this.refused(depth, instanceProblem(value))
+    }
+    this.enter(value, depth)
+    if (Object.getOwnPropertySymbols(value).length > 0) {
+      throw this.refused(depth, "has a symbol as a field, which JSON cannot hold")
+    }
+    const keys = Object.keys(value)
+    this.count(keys.length === 0 ? 2 : keys.length + 1, depth)
+    const copy: Record<string, Json> = {}
+    for (const key of keys) {
+      this.keys[depth] = key
+      if (key === "__proto__") throw this.refused(depth + 1, "is a field that would replace the prototype: rename it")
+      this.text(key, depth + 1)
+      this.count(1, depth)
+      const descriptor = Object.getOwnPropertyDescriptor(value, key)
+      if (descriptor === undefined) throw this.refused(depth + 1, "cannot be read")
+      copy[key] = this.field(descriptor, depth + 1)
+    }
+    this.ancestors.pop()
+    return Object.freeze(copy)
+  }
+
+  private field(descriptor: PropertyDescriptor, depth: number): Json {
+    if (descriptor.get !== undefined || descriptor.set !== undefined) {
+      throw this.refused(depth, "is a getter: store the value that it gives")
+    }
+    return this.copy(descriptor.value, depth)
+  }
+
+  private enter(value: object, depth: number): void {
+    const above = this.ancestors.indexOf(value)
+    if (above >= 0) throw this.refused(depth, `is ${this.path(above)} again: JSON cannot hold a cycle`)
+    if (depth >= maxDepth) throw this.refused(depth, `is nested more than ${maxDepth} deep`)
+    this.ancestors.push(value)
+  }
+
+  private text(value: string, depth: number): void {
+    // Before it is read: a text that is too long anyway costs nothing.
+    if (value.length > this.maxBytes) this.count(value.length, depth)
+    let bytes = 2
+    for (let index = 0; index < value.length; index++) {
+      const unit = value.charCodeAt(index)
+      if (unit >= 0x80) {
+        if (unit < 0x800) bytes += 2
+        else if (unit < 0xd800 || unit > 0xdfff) bytes += 3
+        else {
+          const next = value.charCodeAt(++index)
+          if (unit > 0xdbff || !(next >= 0xdc00 && next <= 0xdfff)) {
+            throw this.refused(depth, "has an unpaired surrogate: it is not well-formed text")
+          }
+          bytes += 4
+        }
+      } else if (unit >= 0x20) bytes += unit === 0x22 || unit === 0x5c ? 2 : 1
+      else if (unit === 0) throw this.refused(depth, "has the character U+0000, which not every store can hold")
+      else bytes += unit === 8 || unit === 9 || unit === 10 || unit === 12 || unit === 13 ? 2 : 6
+    }
+    this.count(bytes, depth)
+  }
+
+  private count(bytes: number, depth: number): void {
+    this.bytes += bytes
+    if (this.bytes > this.maxBytes) {
+      const at = depth === 0 ? "" : ` (reached at ${this.path(depth)})`
+      throw this.refused(0, `is more than ${this.maxBytes} bytes as JSON${at}`)
+    }
+  }
+
+  private refused(depth: number, problem: string): Refused {
+    return new Refused(this.path(depth), problem)
+  }
+
+  private path(depth: number): string {
+    let path = this.root
+    for (const key of this.keys.slice(0, depth)) {
+      if (typeof key === "number") path += `[${key}]`
+      else path += /^[A-Za-z_$][\w$]*$/.test(key) ? `.${key}` : `[${JSON.stringify(key.slice(0, maxPath))}]`
+      if (path.length > maxPath) return `${path.slice(0, maxPath)}…`
+    }
+    return path
+  }
+}
+
+const instanceProblem = (value: object): string => {
+  if (value instanceof Date) return "is a Date: store its time, or its toISOString()"
+  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return "is binary: store it as text, such as base64"
+  const constructor: unknown = value.constructor
+  const name = typeof constructor === "function" && constructor.name !== "" ? constructor.name : "a class"
+  return `is an instance of ${name}: encode it to plain objects and arrays first, as Events.define does with a schema`
+}
+
+/** Whether the two are the same JSON; the order of fields does not count. */
+export const jsonEquals = (one: unknown, other: unknown): boolean => {
+  if (one === other) return true
+  if (typeof one !== "object" || typeof other !== "object" || one === null || other === null) return false
+  if (Array.isArray(one) || Array.isArray(other)) {
+    if (!Array.isArray(one) || !Array.isArray(other) || one.length !== other.length) return false
+    return one.every((item, index) => jsonEquals(item, other[index]))
+  }
+  const keys = Object.keys(one)
+  if (keys.length !== Object.keys(other).length) return false
+  return keys.every((key) => Object.hasOwn(other, key) && jsonEquals(Reflect.get(one, key), Reflect.get(other, key)))
+}

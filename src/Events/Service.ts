@@ -1,0 +1,183 @@
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
+import { correlationIdOf } from "../CorrelationId.js"
+import type { Events } from "../Events.js"
+import type { EventError, VersionConflict } from "../FoundationError.js"
+import { clockOf, monotonicMicros } from "../internal/monotonic.js"
+import { Telemetry } from "../Telemetry.js"
+import type { Backend, Expectation } from "./Backend.js"
+import { decodeCriteria, narrows, type Query } from "./Criteria.js"
+import { decodeEvent, type NewEvent, type StoredEvent } from "./Event.js"
+import { decodeExpectation } from "./Expectation.js"
+import * as Failures from "./Failures.js"
+import { Refused } from "./Json.js"
+import { paged, subscribed } from "./Streams.js"
+
+/** How many events `get` answers where the criteria state no limit. */
+export const defaultLimit = 1000
+
+type Running = Fiber.RuntimeFiber<unknown, unknown>
+
+/** The service on a backend: checks, errors and telemetry, which are the same for each. */
+export const make = (backend: Backend): Effect.Effect<Events.Service, never, Telemetry> =>
+  Effect.map(Telemetry, (telemetry) => {
+    const reject =
+      (operation: string) =>
+      <E extends EventError | VersionConflict>(error: E): Effect.Effect<never, E> =>
+        Effect.suspend(() => {
+          const reason = error._tag === "EventError" ? error.reason : error.code
+          telemetry.emit("events.rejected", { count: 1 }, { operation, reason })
+          return Effect.fail(error)
+        })
+
+    /** The milliseconds since now, where somebody listens. */
+    const stopwatch = (event: "events.store" | "events.get", fiber: Running): (() => number) | undefined => {
+      if (!telemetry.enabled(event)) return undefined
+      const clock = clockOf(fiber)
+      const started = monotonicMicros(clock)
+      return () => (monotonicMicros(clock) - started) / 1000
+    }
+
+    /** Checks the whole batch, then has it stored. `conflict` is what a conflict with the expectation comes to. */
+    const write = <E>(
+      operation: string,
+      inputs: ReadonlyArray<unknown>,
+      into: { readonly stream?: string; readonly expectation?: Expectation },
+      conflict: (actual: number) => Effect.Effect<never, E>
+    ): Effect.Effect<ReadonlyArray<StoredEvent>, EventError | E> =>
+      Effect.withFiberRuntime((fiber) => {
+        const elapsed = stopwatch("events.store", fiber)
+        const surroundings = {
+          timestamp: Math.floor(clockOf(fiber).unsafeCurrentTimeMillis()),
+          correlationId: () => correlationIdOf(fiber),
+          stream: into.stream
+        }
+        const batch: Array<NewEvent> = []
+        for (let index = 0; index < inputs.length; index++) {
+          const event = decodeEvent(inputs[index], surroundings)
+          if (event instanceof Refused) {
+            const nth = operation === "store" ? undefined : index
+            return reject(operation)(Failures.invalidEvent(inputs[index], event, nth))
+          }
+          batch.push(event)
+        }
+        if (batch.length === 0) return Effect.succeed([])
+        return Effect.matchEffect(backend.append(batch, into.expectation), {
+          onFailure: reject(operation),
+          onSuccess: (appended): Effect.Effect<ReadonlyArray<StoredEvent>, EventError | E> => {
+            switch (appended._tag) {
+              case "Stored":
+                if (elapsed !== undefined) {
+                  const [first] = appended.events
+                  const measured = { count: batch.length, duration: elapsed() }
+                  telemetry.emit("events.store", measured, { stream: first?.stream })
+                }
+                return Effect.succeed(appended.events)
+              case "Duplicate":
+                return reject(operation)(Failures.duplicateEvent(batch[appended.index]))
+              case "Full":
+                return reject(operation)(Failures.storageFull(appended.bound))
+              case "Conflict":
+                return conflict(appended.actual)
+            }
+          }
+        })
+      })
+
+    const query = (operation: string, criteria: unknown): Effect.Effect<Query, EventError> =>
+      Effect.suspend(() => {
+        const query = decodeCriteria(criteria)
+        return query instanceof Refused ? reject(operation)(Failures.invalidCriteria(query)) : Effect.succeed(query)
+      })
+
+    const streamOf = (
+      operation: string,
+      criteria: unknown,
+      open: (query: Query) => Stream.Stream<StoredEvent, EventError>
+    ): Stream.Stream<StoredEvent, EventError> => Stream.unwrap(Effect.map(query(operation, criteria), open))
+
+    return {
+      store: (event) =>
+        Effect.flatMap(write("store", [event], {}, unexpected), ([stored]) =>
+          stored === undefined ? unexpected() : Effect.succeed(stored)
+        ),
+
+      storeAll: (events) =>
+        Effect.suspend(() =>
+          Array.isArray(events)
+            ? write("storeAll", events, {}, unexpected)
+            : reject("storeAll")(Failures.invalidBatch("storeAll takes a list of events"))
+        ),
+
+      append: (stream, events, options = {}) =>
+        Effect.suspend(() => {
+          const expectation = decodeExpectation(stream, events, options)
+          if (expectation instanceof Refused) return reject("append")(Failures.invalidBatch(String(expectation)))
+          if (expectation === undefined) return write("append", events, { stream }, unexpected)
+          return write("append", events, { stream, expectation }, (actual) =>
+            reject("append")(Failures.versionConflict(expectation, actual))
+          )
+        }),
+
+      get: (criteria = {}) =>
+        Effect.withFiberRuntime((fiber) => {
+          const elapsed = stopwatch("events.get", fiber)
+          const query = decodeCriteria(criteria)
+          if (query instanceof Refused) return reject("get")(Failures.invalidCriteria(query))
+          const bounded = query.limit === Number.POSITIVE_INFINITY ? { ...query, limit: defaultLimit } : query
+          return Effect.matchEffect(backend.read(bounded), {
+            onFailure: reject("get"),
+            onSuccess: ({ events }) => {
+              if (elapsed !== undefined) {
+                telemetry.emit("events.get", { count: events.length, duration: elapsed() }, {})
+              }
+              return Effect.succeed(events)
+            }
+          })
+        }),
+
+      head: Effect.map(query("head", { limit: 0 }).pipe(Effect.flatMap(backend.read)), ({ head }) => head),
+
+      stream: (criteria = {}) => streamOf("stream", criteria, (query) => paged(backend, query)),
+
+      subscribe: (criteria = {}) =>
+        Stream.unwrap(
+          Effect.flatMap(query("subscribe", criteria), (query) => {
+            const endless = endlessQuery(query)
+            return endless instanceof Refused
+              ? reject("subscribe")(Failures.invalidCriteria(endless))
+              : Effect.succeed(subscribed(backend, query))
+          })
+        ),
+
+      prune: (criteria) =>
+        Effect.flatMap(query("prune", criteria), (query) => {
+          if (!narrows(query)) return reject("prune")(Failures.invalidCriteria(unbounded))
+          return Effect.matchEffect(backend.remove(query), {
+            onFailure: reject("prune"),
+            onSuccess: (count) => {
+              telemetry.emit("events.prune", { count }, {})
+              return Effect.succeed(count)
+            }
+          })
+        })
+    }
+  })
+
+const unexpected = (): Effect.Effect<never> => Effect.dieMessage("The backend answered what it was not asked for")
+
+const unbounded = new Refused(
+  "the criteria",
+  "state nothing to choose events by: to remove all of them, say so with { afterPosition: 0 }"
+)
+
+/** A subscription has no end, and so none of the criteria that set one. */
+const endlessQuery = (query: Query): Refused | undefined => {
+  const ends = "has no place in a subscription, which has no end: leave it out, or use stream"
+  if (query.limit !== Number.POSITIVE_INFINITY) return new Refused("limit", ends)
+  if (query.order !== "asc") return new Refused("order", ends)
+  if (query.before !== Number.POSITIVE_INFINITY) return new Refused("before", ends)
+  if (query.beforePosition !== Number.POSITIVE_INFINITY) return new Refused("beforePosition", ends)
+  return undefined
+}
