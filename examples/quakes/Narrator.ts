@@ -1,0 +1,36 @@
+import { Effect, Stream } from "effect"
+import { CircuitBreaker, Config, Telemetry } from "effect-foundation"
+import { AlertDelivered } from "./Journal.js"
+import type { Screen } from "./Screen.js"
+
+/** An alert of this magnitude is worth a line. */
+const great = 6
+
+/** Tells what happens as it happens: each line comes from what a component publishes. */
+export const narrate = ({ happened, style }: Screen) =>
+  Effect.gen(function* () {
+    const colours = { open: style.red, half_open: style.yellow, closed: style.green }
+    const outages = {
+      refuses: "breaks off in the middle of a page, then answers 503",
+      hangs: "takes requests, and answers none",
+      recovered: "is well again"
+    }
+    yield* Telemetry.attach("narrator", "feed.outage", ({ metadata }) =>
+      happened("feed", `usgs-feed ${outages[metadata.state as keyof typeof outages]}`)
+    )
+    const configs = Config.changes.pipe(
+      Stream.runForEach(({ key, before, after, source }) =>
+        Effect.sync(() => happened("config", style.cyan(`${key}: ${before} is now ${after}`)))
+      )
+    )
+    const circuits = CircuitBreaker.changes.pipe(
+      Stream.runForEach(({ name, to }) => Effect.sync(() => happened("circuit", `${name} is ${colours[to](to)}`)))
+    )
+    const alerts = AlertDelivered.subscribe().pipe(
+      Stream.filter(({ data }) => (data.magnitude ?? 0) >= great),
+      Stream.runForEach(({ data }) =>
+        Effect.sync(() => happened("alert", `M ${data.magnitude?.toFixed(1)}, ${data.place}`))
+      )
+    )
+    yield* Effect.all([configs, circuits, alerts], { concurrency: "unbounded", discard: true })
+  }).pipe(Effect.scoped)
