@@ -1,5 +1,5 @@
 import { Effect, Stream } from "effect"
-import { CircuitBreaker, Config, Telemetry } from "effect-foundation"
+import { CircuitBreaker, Config, ServiceRegistry, Telemetry } from "effect-foundation"
 import { AlertDelivered } from "./Journal.js"
 import type { Screen } from "./Screen.js"
 
@@ -15,11 +15,12 @@ export const narrate = ({ happened, style }: Screen) =>
       hangs: "takes requests, and answers none",
       recovered: "is well again"
     }
+    for (const { name, process } of yield* ServiceRegistry.list()) happened("registry", `${name} is at ${process}`)
     yield* Telemetry.attach("narrator", "feed.outage", ({ metadata }) =>
       happened("feed", `usgs-feed ${outages[metadata.state as keyof typeof outages]}`)
     )
     const configs = Config.changes.pipe(
-      Stream.runForEach(({ key, before, after, source }) =>
+      Stream.runForEach(({ key, before, after }) =>
         Effect.sync(() => happened("config", style.cyan(`${key}: ${before} is now ${after}`)))
       )
     )

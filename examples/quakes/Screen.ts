@@ -1,4 +1,4 @@
-import { Clock, Effect, Schedule } from "effect"
+import { Effect, Schedule } from "effect"
 import { coloured, count, plain, type Style, seconds } from "./Format.js"
 import { bar } from "./Report.js"
 
@@ -23,21 +23,20 @@ export const makeScreen = Effect.gen(function* () {
   const live = process.stdout.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== "dumb"
   const style: Style = live ? coloured : plain
   const clearLine = live ? "\r\u001b[K" : ""
-  const clock = yield* Clock.Clock
+  const clock = yield* Effect.clock
   const started = clock.unsafeCurrentTimeMillis()
   const elapsed = () => clock.unsafeCurrentTimeMillis() - started
 
   const print = (line = "") => void process.stdout.write(`${clearLine}${line}\n`)
   const section = (lines: ReadonlyArray<string>) => {
     print()
-    for (const line of lines) print(`  ${line}`)
-    print()
+    for (const line of lines) print(line === "" ? line : `  ${line}`)
   }
   const happened = (part: string, what: string) =>
     print(`${style.dim(seconds(elapsed()).padStart(7))}  ${style.bold(part.padEnd(8))}  ${what}`)
 
   const draw = ({ done, total, note }: Progress) => {
-    const width = Math.max(0, Math.min(32, (process.stdout.columns ?? 80) - 48))
+    const width = Math.max(0, Math.min(32, (process.stdout.columns || 80) - 48))
     process.stdout.write(`${clearLine}  ${bar(done, total, width, style)}  ${count(done)} of ${count(total)}  ${note}`)
   }
   let said = 0
@@ -51,7 +50,6 @@ export const makeScreen = Effect.gen(function* () {
     style,
     elapsed,
     happened,
-    title: (text: string) => section([style.bold(text)]),
     section,
     /** Shows the progress until it is interrupted. */
     show: (progress: () => Progress) =>

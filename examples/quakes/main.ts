@@ -6,6 +6,7 @@ import { Config, Events, Foundation, Telemetry } from "effect-foundation"
 import { makeAlerts, threshold } from "./Alerts.js"
 import { check } from "./Check.js"
 import { startFeed } from "./Feed.js"
+import { count } from "./Format.js"
 import { ingest, pageSize } from "./Ingester.js"
 import { QuakeRecorded } from "./Journal.js"
 import { narrate } from "./Narrator.js"
@@ -20,7 +21,7 @@ import { startWebhook } from "./Webhook.js"
 const outage = { page: 18, refuses: "1500 millis", hangs: "1500 millis" } as const
 const edit = { afterPage: 24, threshold: 5 }
 
-class CheckFailed extends Data.TaggedError("CheckFailed") {}
+class CheckFailed extends Data.TaggedError("CheckFailed")<{ readonly message: string }> {}
 
 /** The service at work on a week of quakes, and what is to be seen of it. */
 const demo = (configFile: string) =>
@@ -31,7 +32,10 @@ const demo = (configFile: string) =>
 
     const features = yield* week
     const before = yield* Config.get(threshold)
-    screen.title(`A week of quakes: ${features.length} of them, alerts from M ${before.toFixed(1)}`)
+    screen.section([
+      screen.style.bold(`A week of quakes: ${count(features.length)} of them, alerts from M ${before}`),
+      ""
+    ])
 
     const received = yield* startWebhook
     yield* startFeed(features, outage)
@@ -72,8 +76,10 @@ const demo = (configFile: string) =>
     )
     const counts = Object.entries(events).map(([type, events]) => [type, events.length] as const)
     screen.section(tables({ ...stats.numbers, events: counts }, screen.style))
-    screen.section(verdict(findings, screen.elapsed(), screen.style))
-    if (findings.some(({ holds }) => !holds)) return yield* new CheckFailed()
+    screen.section([...verdict(findings, screen.elapsed(), screen.style), ""])
+    if (findings.some(({ holds }) => !holds)) {
+      return yield* new CheckFailed({ message: "What the run has left behind is not what the data set implies" })
+    }
   }).pipe(Effect.scoped)
 
 /** The six services, configured by a copy of the file beside this one: the demo edits it. */
@@ -88,7 +94,8 @@ const main = Effect.gen(function* () {
 NodeRuntime.runMain(
   main.pipe(
     Effect.timeout("28 seconds"),
-    Effect.tapErrorCause((cause) => Console.error(`✗ The demo did not end as it should: ${Cause.pretty(cause)}`))
+    Effect.tapErrorCause((cause) => Console.error(`✗ The demo did not end as it should\n${Cause.pretty(cause)}`)),
+    Effect.onInterrupt(() => Console.error("Interrupted: the servers are closed"))
   ),
   {
     disableErrorReporting: true,
