@@ -1,0 +1,59 @@
+import * as Duration from "effect/Duration"
+import { RateLimited } from "../FoundationError.js"
+import { hotError } from "../internal/hotError.js"
+import { waitOf } from "../internal/monotonic.js"
+import type { Named } from "./PoliciesInForce.js"
+import { spanOf } from "./PoliciesInForce.js"
+
+/** Why a call was not admitted. */
+export type Reason = "used_up" | "wait_too_long" | "line_full" | "cost_above_limit" | "keys_full"
+
+/** How many may wait under one name and key; past it, a call is refused at once. */
+export const maxWaiting = 10_000
+
+interface Refused {
+  readonly named: Named
+  readonly key: string
+  readonly cost: number
+}
+
+/** The error of a refused call; `retryAfter` in microseconds. */
+export const refusal = (
+  { cost, key, named }: Refused,
+  reason: Reason,
+  retryAfter: number,
+  correlationId: string
+): RateLimited => {
+  const { limit, policy } = named
+  const wait = waitOf(retryAfter)
+  return hotError(
+    RateLimited,
+    "rate_limited",
+    {
+      message: `Limit "${named.name}"${key === "" ? "" : ` for "${key}"`}: ${explain(named, cost, reason, wait)}`,
+      limiter: named.name,
+      key,
+      limit: limit.maxRequests,
+      interval: policy.interval,
+      retryAfter: wait,
+      context: { reason, cost, algorithm: limit.algorithm }
+    },
+    correlationId
+  )
+}
+
+const explain = ({ limit, policy }: Named, cost: number, reason: Reason, wait: Duration.Duration): string => {
+  const allowed = `${limit.maxRequests} requests in ${spanOf(policy.interval)}`
+  switch (reason) {
+    case "used_up":
+      return `${allowed} are used up; try again in ${Duration.toMillis(wait)} ms`
+    case "wait_too_long":
+      return `${allowed} are used up, and the wait of ${Duration.toMillis(wait)} ms is longer than maxWait allows; try again after it`
+    case "line_full":
+      return `${allowed} are used up, and ${maxWaiting} calls wait already; try again in ${Duration.toMillis(wait)} ms`
+    case "cost_above_limit":
+      return `the cost of ${cost} is above the ${allowed} that the configuration allows now; lower the cost or raise maxRequests`
+    case "keys_full":
+      return `as many keys are in use as may be kept (maxKeys), and this is a new one; try again in ${Duration.toMillis(wait)} ms`
+  }
+}

@@ -1,0 +1,323 @@
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import { correlationIdOf } from "../CorrelationId.js"
+import type { RateLimited, StoreUnavailable } from "../FoundationError.js"
+import { clockOf, monotonicMicros, toMicros, waitOf } from "../internal/monotonic.js"
+import type { NamedPolicies } from "../internal/namedPolicies.js"
+import type { Telemetry } from "../Telemetry.js"
+import type { Answer, Backend, Request, Verdict } from "./Backend.js"
+import { Line, Waiter } from "./Line.js"
+import { type Named, PoliciesInForce } from "./PoliciesInForce.js"
+import { type ConfiguredPolicy, type Limit, type PolicyOptions, wrongCost, wrongKey } from "./Policy.js"
+import { maxWaiting, type Reason, refusal } from "./Refusal.js"
+
+/** A policy, and what the call adds to it. */
+export interface CallOptions extends PolicyOptions {
+  /** The subject that the limit is counted for (a user, an address): one for all where not stated. */
+  readonly key?: string | undefined
+  /** How many units the call takes: 1 where not stated. */
+  readonly cost?: number | undefined
+}
+
+/** One limit, or several that are taken from at once. */
+export type Limits = CallOptions | ReadonlyArray<CallOptions>
+
+/** How a limit stands after an admission. */
+export interface Admission {
+  readonly limit: number
+  /** The units that are left. */
+  readonly remaining: number
+  /** When the limit is as if never used, in milliseconds rounded up. */
+  readonly resetAfter: Duration.Duration
+}
+
+/** How a limit stands. */
+export interface Status extends Admission {
+  /** When a call of the cost asked for is admitted: zero for now, infinity for never under the policy in force. */
+  readonly retryAfter: Duration.Duration
+}
+
+/** What one call takes from one limit: the request that the backend sees, and where it comes from. */
+interface Ticket extends Request {
+  limit: Limit
+  cost: number
+  reserved: number
+  readonly named: Named
+  readonly options: CallOptions
+}
+
+type RuntimeFiber = Fiber.RuntimeFiber<unknown, unknown>
+type Admitted<A, E, R> = (verdicts: ReadonlyArray<Verdict>, tickets: ReadonlyArray<Ticket>) => Effect.Effect<A, E, R>
+
+/** Timers count milliseconds in 31 bits; a longer wait looks again in between. */
+const longestSleep = Duration.toMillis("1 day") * 1000
+
+export const makeService = (
+  backend: Backend,
+  configured: NamedPolicies<ConfiguredPolicy>,
+  telemetry: Telemetry.Service
+) => {
+  const policies = new PoliciesInForce(configured, {
+    conflict: (name) => telemetry.emit("rate_limiter.policy.conflict", { count: 1 }, { name }),
+    rejected: (name, reason) =>
+      telemetry.emit("config.policy.rejected", { count: 1 }, { component: "rateLimiter", name, reason })
+  })
+
+  const ticket = (options: CallOptions): Ticket => {
+    const named = policies.of(options)
+    const { cost = 1, key = "" } = options
+    const wrong = wrongKey(named.name, key) ?? wrongCostOf(named, cost)
+    if (wrong !== undefined) throw wrong
+    const reserved = named.lines.size === 0 ? 0 : (named.lines.get(key)?.reserved ?? 0)
+    return { limit: named.limit, key, cost, reserved, named, options }
+  }
+
+  /** The tickets of a call; limits that are stated twice under the same name and key are taken from once, in sum. */
+  const ticketsOf = (limits: Limits): ReadonlyArray<Ticket> => {
+    if (!isMany(limits)) return [ticket(limits)]
+    const tickets: Array<Ticket> = []
+    for (const next of limits.map(ticket)) {
+      const twin = tickets.find(({ key, named }) => named === next.named && key === next.key)
+      if (twin === undefined) {
+        tickets.push(next)
+      } else {
+        twin.cost += next.cost
+        const wrong = wrongCostOf(twin.named, twin.cost)
+        if (wrong !== undefined) throw wrong
+      }
+    }
+    return tickets
+  }
+
+  const admitted = (verdicts: ReadonlyArray<Verdict>, tickets: ReadonlyArray<Ticket>, waited: number): void => {
+    if (!telemetry.enabled("rate_limiter.admitted")) return
+    for (const [index, { cost, key, named }] of tickets.entries()) {
+      const remaining = verdicts[index]?.remaining ?? 0
+      telemetry.emit("rate_limiter.admitted", { cost, remaining, waited: waited / 1000 }, { name: named.name, key })
+    }
+  }
+
+  const refuse = (
+    ticket: Ticket,
+    reason: Reason,
+    retryAfter: number,
+    fiber: RuntimeFiber
+  ): Effect.Effect<never, RateLimited> => {
+    if (telemetry.enabled("rate_limiter.rejected")) {
+      const { cost, key, named } = ticket
+      telemetry.emit(
+        "rate_limiter.rejected",
+        { cost, retryAfter: Math.ceil(retryAfter / 1000) },
+        { name: named.name, key }
+      )
+    }
+    return Effect.fail(refusal(ticket, reason, retryAfter, correlationIdOf(fiber)))
+  }
+
+  /** Takes if it can be done now; else fails, or waits. All of it in one synchronous step, where the backend answers in one. */
+  const attempt = <A, E, R>(
+    fiber: RuntimeFiber,
+    limits: Limits,
+    then: Admitted<A, E, R>
+  ): Effect.Effect<A, E | RateLimited | StoreUnavailable, R> => {
+    const tickets = ticketsOf(limits)
+    const warning = warningOf(tickets)
+    if (warning !== undefined) return Effect.zipRight(Effect.logWarning(warning), attemptLater(limits, then))
+    const dear = tickets.find(isTooDear)
+    if (dear !== undefined) return refuse(dear, "cost_above_limit", dear.limit.interval, fiber)
+    // Who can wait does so behind those that wait already, also where there is room beside what they need.
+    if (tickets.some(isReserved) && tickets.every(waits))
+      return Effect.flatMap(waitFor(tickets), (all) => then(all, tickets))
+    return settle(backend.take(tickets, clockOf(fiber)), (verdicts) => {
+      const refused = worst(verdicts)
+      if (refused < 0) {
+        admitted(verdicts, tickets, 0)
+        return then(verdicts, tickets)
+      }
+      return verdicts.every((verdict, index) => verdict.admitted || waitsAt(tickets, index))
+        ? Effect.flatMap(waitFor(tickets), (all) => then(all, tickets))
+        : refuseAt(tickets, verdicts, refused, "used_up", fiber)
+    })
+  }
+
+  const attemptLater = <A, E, R>(limits: Limits, then: Admitted<A, E, R>) =>
+    Effect.withFiberRuntime<A, E | RateLimited | StoreUnavailable, R>((fiber) => attempt(fiber, limits, then))
+
+  const refuseAt = (
+    tickets: ReadonlyArray<Ticket>,
+    verdicts: ReadonlyArray<Verdict>,
+    index: number,
+    reason: Reason,
+    fiber: RuntimeFiber
+  ): Effect.Effect<never, RateLimited> => {
+    const ticket = tickets[index]
+    const verdict = verdicts[index]
+    if (ticket === undefined || verdict === undefined) return Effect.dieMessage("The backend answered other requests")
+    return refuse(ticket, verdict.full === true ? "keys_full" : reason, verdict.retryAfter, fiber)
+  }
+
+  /** Waits in the lines of the tickets, and takes when it can. */
+  const waitFor = (
+    tickets: ReadonlyArray<Ticket>
+  ): Effect.Effect<ReadonlyArray<Verdict>, RateLimited | StoreUnavailable> =>
+    Effect.withFiberRuntime((fiber) => {
+      const full = tickets.find(({ key, named }) => (named.lines.get(key)?.length ?? 0) >= maxWaiting)
+      if (full !== undefined) return refuse(full, "line_full", full.limit.interval, fiber)
+      // Atomic with the turns: an interruption between joining and the first turn would leave the place taken.
+      return Effect.acquireUseRelease(
+        Effect.sync(() => join(tickets)),
+        (waiter) => {
+          const since = monotonicMicros(clockOf(fiber))
+          return turn(waiter, tickets, since, since + Math.min(...tickets.map(maxWaitOf)))
+        },
+        (waiter) => Effect.sync(() => leave(waiter, tickets))
+      )
+    })
+
+  const join = (tickets: ReadonlyArray<Ticket>): Waiter => {
+    const waiter = new Waiter()
+    for (const { cost, key, named } of tickets) {
+      const line = named.lines.get(key) ?? new Line()
+      named.lines.set(key, line)
+      waiter.sit(line, cost)
+    }
+    return waiter
+  }
+
+  const leave = (waiter: Waiter, tickets: ReadonlyArray<Ticket>): void => {
+    waiter.leave()
+    for (const { key, named } of tickets) if (named.lines.get(key)?.length === 0) named.lines.delete(key)
+  }
+
+  /** Takes if all is free beside what those ahead wait for; else sleeps until that is so, until called, or to the end. */
+  const turn = (
+    waiter: Waiter,
+    tickets: ReadonlyArray<Ticket>,
+    since: number,
+    until: number
+  ): Effect.Effect<ReadonlyArray<Verdict>, RateLimited | StoreUnavailable> =>
+    Effect.withFiberRuntime((fiber) => {
+      const clock = clockOf(fiber)
+      const now = monotonicMicros(clock)
+      const again = Effect.suspend(() => turn(waiter, tickets, since, until))
+      if (!waiter.begin(now)) return Effect.zipRight(called(waiter), again)
+      for (const [index, ticket] of tickets.entries()) {
+        policies.refresh(ticket.named)
+        ticket.limit = ticket.named.limit
+        const seat = waiter.seats[index]
+        ticket.reserved = seat === undefined ? 0 : Waiter.ahead(seat)
+      }
+      const dear = tickets.find(isTooDear)
+      if (dear !== undefined) return refuse(dear, "cost_above_limit", dear.limit.interval, fiber)
+      return settle(backend.take(tickets, clock), (verdicts) => {
+        const refused = worst(verdicts)
+        if (refused < 0) {
+          leave(waiter, tickets)
+          admitted(verdicts, tickets, now - since)
+          return Effect.succeed(verdicts)
+        }
+        const due = now + Math.max(...verdicts.map((verdict) => verdict.retryAfter))
+        if (due > until) return refuseAt(tickets, verdicts, refused, "wait_too_long", fiber)
+        if (!verdicts.every((verdict, index) => verdict.admitted || waitsAt(tickets, index))) {
+          return refuseAt(tickets, verdicts, refused, "used_up", fiber)
+        }
+        waiter.postpone(due)
+        return Effect.zipRight(sleep(clock, waiter, due - now), again)
+      })
+    })
+
+  return {
+    execute: <A, E, R>(effect: Effect.Effect<A, E, R>, limits: Limits = {}) => attemptLater(limits, () => effect),
+    consume: (options: CallOptions = {}) =>
+      attemptLater(options, (verdicts, tickets) => Effect.succeed(admissionOf(options, verdicts, tickets))),
+    consumeAll: (limits: ReadonlyArray<CallOptions>) =>
+      attemptLater(limits, (verdicts, tickets) =>
+        Effect.succeed(limits.map((options) => admissionOf(options, verdicts, tickets)))
+      ),
+    peek: (options: CallOptions = {}) =>
+      Effect.withFiberRuntime<Status, StoreUnavailable>((fiber) => {
+        const asked = ticket(options)
+        return settle(backend.peek(asked, clockOf(fiber)), (verdict) =>
+          Effect.succeed({
+            limit: asked.limit.maxRequests,
+            remaining: verdict.remaining,
+            resetAfter: waitOf(verdict.resetAfter),
+            retryAfter: isTooDear(asked) ? Duration.infinity : waitOf(verdict.retryAfter)
+          })
+        )
+      }),
+    reset: (options: CallOptions = {}) =>
+      Effect.suspend(() => {
+        const { key, limit, named } = ticket(options)
+        return settle(backend.reset(limit, key), () => Effect.sync(() => named.lines.get(key)?.first?.waiter.call()))
+      })
+  }
+}
+
+const called = (waiter: Waiter): Effect.Effect<void> =>
+  Effect.async((resume) => {
+    waiter.onCall(() => resume(Effect.void))
+    return Effect.sync(() => waiter.onCall(undefined))
+  })
+
+const sleep = (clock: Clock.Clock, waiter: Waiter, micros: number): Effect.Effect<void> =>
+  Effect.raceFirst(clock.sleep(waitOf(Math.min(micros, longestSleep))), called(waiter))
+
+const isMany = (limits: Limits): limits is ReadonlyArray<CallOptions> => Array.isArray(limits)
+
+/** A cost that the code allows and the configuration does not is no mistake of the program. */
+const wrongCostOf = ({ code, limit, name }: Named, cost: unknown) =>
+  wrongCost(name, cost, Math.max(code.maxRequests, limit.maxRequests))
+
+const isTooDear = ({ cost, limit }: Ticket): boolean => cost > limit.maxRequests
+const isReserved = ({ reserved }: Ticket): boolean => reserved > 0
+const waits = ({ named, options }: Ticket): boolean => (named.configured?.onExceeded ?? options.onExceeded) === "wait"
+const waitsAt = (tickets: ReadonlyArray<Ticket>, index: number): boolean => tickets.slice(index, index + 1).every(waits)
+
+const maxWaitOf = ({ limit, named, options }: Ticket): number => {
+  const maxWait = named.configured?.maxWait ?? options.maxWait
+  return maxWait === undefined ? limit.interval : toMicros(maxWait)
+}
+
+const warningOf = (tickets: ReadonlyArray<Ticket>): string | undefined => {
+  for (const { named } of tickets) {
+    const { warning } = named
+    if (warning === undefined) continue
+    named.warning = undefined
+    return warning
+  }
+  return undefined
+}
+
+/** The refusal with the longest wait: when that is over, all admit. -1 where none refuses. */
+const worst = (verdicts: ReadonlyArray<Verdict>): number => {
+  let index = -1
+  let longest = -1
+  for (let at = 0; at < verdicts.length; at++) {
+    const verdict = verdicts[at]
+    if (verdict === undefined || verdict.admitted || verdict.retryAfter <= longest) continue
+    index = at
+    longest = verdict.retryAfter
+  }
+  return index
+}
+
+const settle = <A, B, E, R>(answer: Answer<A>, then: (answer: A) => Effect.Effect<B, E, R>) =>
+  Effect.isEffect(answer) ? Effect.flatMap(answer, then) : then(answer)
+
+const admissionOf = (
+  options: CallOptions,
+  verdicts: ReadonlyArray<Verdict>,
+  tickets: ReadonlyArray<Ticket>
+): Admission => {
+  const index = tickets.findIndex(
+    ({ key, named }) => named.name === (options.name ?? "default") && key === (options.key ?? "")
+  )
+  return {
+    limit: tickets[index]?.limit.maxRequests ?? 0,
+    remaining: verdicts[index]?.remaining ?? 0,
+    resetAfter: waitOf(verdicts[index]?.resetAfter ?? 0)
+  }
+}
