@@ -198,11 +198,11 @@ const pattern = (criterion: string, value: unknown): Pattern => {
 const shown = (value: unknown): string =>
   typeof value === "string" ? JSON.stringify(value.slice(0, 64)) : kindOf(value)
 
-/** Whether the query narrows the events at all; order and limit do not. */
-export const narrows = (query: Query): boolean =>
-  Object.entries(query).some(
-    ([name, value]) => name !== "order" && name !== "limit" && value !== everything[name as keyof Query]
-  )
+/** Whether the criteria choose events at all: order and limit do not. */
+export const choose = (criteria: Criteria): boolean => {
+  for (const criterion in criteria) if (criterion !== "order" && criterion !== "limit") return true
+  return false
+}
 
 /** Whether the event meets every criterion of the query. */
 export const matches = (query: Query, event: StoredEvent): boolean =>

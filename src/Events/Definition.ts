@@ -60,41 +60,42 @@ export const define = <const Type extends string, A, I, R>(
   const encodeData = Schema.encode(schema)
   const decodeData = Schema.decodeUnknown(schema)
 
-  const encode: Definition<Type, A, I, R>["encode"] = (data, options = {}) => {
-    const metadata = options.metadata ?? {}
-    const refuse = (path: string, problem: string) =>
-      Effect.fail(Failures.invalidEvent({ type }, new Refused(path, problem)))
-    if (!Number.isSafeInteger(version) || version < 1) {
-      return refuse("version", `of the definition is ${version}, not a whole number from 1`)
-    }
-    if (Object.hasOwn(metadata, versionField)) {
-      return refuse(`metadata.${versionField}`, "is where the definition keeps its version: use another name")
-    }
-    return Effect.matchEffect(encodeData(data), {
-      onFailure: (error) => refuse("data", `does not fit the schema: ${explain(error)}`),
-      onSuccess: (encoded) =>
-        Effect.succeed({ ...options, type, data: encoded, metadata: { ...metadata, [versionField]: version } })
+  const encode: Definition<Type, A, I, R>["encode"] = (data, options = {}) =>
+    Effect.suspend(() => {
+      const metadata = options.metadata ?? {}
+      const refuse = (path: string, problem: string) =>
+        Effect.fail(Failures.invalidEvent({ type }, new Refused(path, problem)))
+      if (!Number.isSafeInteger(version) || version < 1) {
+        return refuse("version", `of the definition is ${version}, not a whole number from 1`)
+      }
+      if (Object.hasOwn(metadata, versionField)) {
+        return refuse(`metadata.${versionField}`, "is where the definition keeps its version: use another name")
+      }
+      return Effect.matchEffect(encodeData(data), {
+        onFailure: (error) => refuse("data", `does not fit the schema: ${explain(error)}`),
+        onSuccess: (encoded) =>
+          Effect.succeed({ ...options, type, data: encoded, metadata: { ...metadata, [versionField]: version } })
+      })
     })
-  }
 
-  const decode: Definition<Type, A, I, R>["decode"] = (event) => {
-    const refuse = (problem: string) => Effect.fail(Failures.unreadableEvent(event, problem))
-    const from = event.metadata[versionField] ?? 1
-    if (event.type !== type) return refuse(`it is not of the type ${JSON.stringify(type)}`)
-    if (typeof from !== "number") return refuse(`metadata.${versionField} is not a number`)
-    if (from > version) return refuse(`it has version ${from} of the schema, and ${version} is the newest known here`)
-    return Effect.try({
-      try: () => (from < version ? upcast(event.data, from) : event.data),
-      catch: (error) => Failures.unreadableEvent(event, `upcast from version ${from} threw ${String(error)}`)
-    }).pipe(
-      Effect.flatMap((data) =>
-        Effect.matchEffect(decodeData(data), {
-          onFailure: (error) => refuse(`the data of version ${from} does not fit the schema: ${explain(error)}`),
-          onSuccess: (data) => Effect.succeed({ ...event, data })
-        })
-      )
-    )
-  }
+  const decode: Definition<Type, A, I, R>["decode"] = (event) =>
+    Effect.suspend(() => {
+      const refuse = (problem: string) => Effect.fail(Failures.unreadableEvent(event, problem))
+      const from = event.metadata[versionField] ?? 1
+      if (event.type !== type) return refuse(`it is not of the type ${JSON.stringify(type)}`)
+      if (typeof from !== "number") return refuse(`metadata.${versionField} is not a number`)
+      if (from > version) return refuse(`it has version ${from} of the schema, and ${version} is the newest known here`)
+      let data = event.data
+      try {
+        if (from < version) data = upcast(data, from)
+      } catch (error) {
+        return refuse(`upcast from version ${from} threw ${String(error)}`)
+      }
+      return Effect.matchEffect(decodeData(data), {
+        onFailure: (error) => refuse(`the data of version ${from} does not fit the schema: ${explain(error)}`),
+        onSuccess: (data) => Effect.succeed({ ...event, data })
+      })
+    })
 
   return {
     type,

@@ -15,7 +15,7 @@ const distance = (one: string, other: string): number => {
   return at(one.length, other.length)
 }
 
-/** The known word that was probably meant, where one is near: misspelt, or part of what was written. */
+/** The known word that was probably meant, where one is near: misspelt, or the one is a part of the other. */
 export const nearest = (word: string, known: ReadonlyArray<string>): string | undefined => {
   if (word.length > 64) return undefined
   const plain = (text: string) => text.toLowerCase().replace(/[^a-z]/g, "")
@@ -30,7 +30,12 @@ export const nearest = (word: string, known: ReadonlyArray<string>): string | un
       least = apart
     }
   }
-  return best ?? known.find((candidate) => written.includes(plain(candidate)))
+  const contains = (one: string, other: string) => other.length >= 2 && one.includes(other)
+  return (
+    best ??
+    known.find((candidate) => contains(written, plain(candidate))) ??
+    known.find((candidate) => contains(plain(candidate), written))
+  )
 }
 
 /** The list of what is known, after the word that was probably meant: the end of a message about an unknown word. */

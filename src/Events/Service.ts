@@ -7,7 +7,7 @@ import type { EventError, VersionConflict } from "../FoundationError.js"
 import { clockOf, monotonicMicros } from "../internal/monotonic.js"
 import { Telemetry } from "../Telemetry.js"
 import type { Backend, Expectation } from "./Backend.js"
-import { decodeCriteria, narrows, type Query } from "./Criteria.js"
+import { choose, decodeCriteria, type Query } from "./Criteria.js"
 import { decodeEvent, type NewEvent, type StoredEvent } from "./Event.js"
 import { decodeExpectation } from "./Expectation.js"
 import * as Failures from "./Failures.js"
@@ -153,7 +153,7 @@ export const make = (backend: Backend): Effect.Effect<Events.Service, never, Tel
 
       prune: (criteria) =>
         Effect.flatMap(query("prune", criteria), (query) => {
-          if (!narrows(query)) return reject("prune")(Failures.invalidCriteria(unbounded))
+          if (!choose(criteria)) return reject("prune")(Failures.invalidCriteria(unbounded))
           return Effect.matchEffect(backend.remove(query), {
             onFailure: reject("prune"),
             onSuccess: (count) => {

@@ -1,0 +1,70 @@
+import { expect, it } from "@effect/vitest"
+import { Context, Effect, type Layer, Schema, type Stream } from "effect"
+import { Events } from "effect-foundation/Events"
+import type { ConfigError, EventError, VersionConflict } from "effect-foundation/FoundationError"
+import type { Telemetry } from "effect-foundation/Telemetry"
+import { expectTypeOf } from "vitest"
+
+class Vault extends Context.Tag("Vault")<Vault, { readonly key: string }>() {}
+const inVault = (text: string) => Effect.as(Vault, text)
+
+const Placed = Events.define("order_placed", Schema.Struct({ orderId: Schema.Number, at: Schema.Date }))
+
+it("each call has its own narrow errors and needs", () => {
+  const input = { type: "a", data: { at: 1 } }
+  expectTypeOf(Events.store(input)).toEqualTypeOf<Effect.Effect<Events.StoredEvent, EventError, Events>>()
+  expectTypeOf(Events.storeAll([input])).toEqualTypeOf<
+    Effect.Effect<ReadonlyArray<Events.StoredEvent>, EventError, Events>
+  >()
+  expectTypeOf(Events.append("s", [input], { expectedVersion: 3 })).toEqualTypeOf<
+    Effect.Effect<ReadonlyArray<Events.StoredEvent>, EventError | VersionConflict, Events>
+  >()
+  expectTypeOf(Events.get({ type: "a" })).toEqualTypeOf<
+    Effect.Effect<ReadonlyArray<Events.StoredEvent>, EventError, Events>
+  >()
+  expectTypeOf(Events.subscribe()).toEqualTypeOf<Stream.Stream<Events.StoredEvent, EventError, Events>>()
+  expectTypeOf(Events.prune({ type: "a" })).toEqualTypeOf<Effect.Effect<number, EventError, Events>>()
+  expectTypeOf(Events.layer).toEqualTypeOf<Layer.Layer<Events, never, Telemetry>>()
+  expectTypeOf(Events.layerMemory({ capacity: 5 })).toEqualTypeOf<Layer.Layer<Events, ConfigError, Telemetry>>()
+})
+
+it("what is refused for sure does not compile", () => {
+  // @ts-expect-error
+  const unknown = () => Events.get({ typ: "a" })
+  // @ts-expect-error
+  const missing = () => Events.get({ type: undefined })
+  // @ts-expect-error
+  const ending = () => Events.subscribe({ limit: 5 })
+  // @ts-expect-error
+  const expecting = () => Events.append("s", [], { expectedVersion: "some" })
+  // @ts-expect-error
+  const typeless = () => Events.store({ data: 1 })
+  // @ts-expect-error
+  const unfit = () => Placed.store({ orderId: "1", at: new Date(0) })
+  // @ts-expect-error
+  const other = () => Placed.get({ type: "other" })
+  expect([unknown, missing, ending, expecting, typeless, unfit, other]).toHaveLength(7)
+})
+
+it("a definition knows its type, its data and what its schema needs", () => {
+  type Order = { readonly orderId: number; readonly at: Date }
+  expectTypeOf(Placed.type).toEqualTypeOf<"order_placed">()
+  expectTypeOf(Placed.store({ orderId: 1, at: new Date(0) })).toEqualTypeOf<
+    Effect.Effect<Events.StoredEvent<Order>, EventError, Events>
+  >()
+  expectTypeOf(Placed.get()).toEqualTypeOf<
+    Effect.Effect<ReadonlyArray<Events.StoredEvent<Order>>, EventError, Events>
+  >()
+  expectTypeOf(Placed.subscribe({ afterPosition: 5 })).toEqualTypeOf<
+    Stream.Stream<Events.StoredEvent<Order>, EventError, Events>
+  >()
+
+  const Sealed = Events.define(
+    "sealed",
+    Schema.transformOrFail(Schema.String, Schema.String, {
+      decode: (text) => inVault(text),
+      encode: (text) => inVault(text)
+    })
+  )
+  expectTypeOf(Sealed.store("x")).toEqualTypeOf<Effect.Effect<Events.StoredEvent<string>, EventError, Events | Vault>>()
+})
