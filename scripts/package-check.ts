@@ -6,7 +6,7 @@
 import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { mustExecute } from "./execute.js"
-import { manifestOf, optionalPeersOf, pack, project, subpathsOf, withDirectoryOutside } from "./packed.js"
+import { manifestOf, optionalPeersOf, pack, project, sealed, subpathsOf, withDirectoryOutside } from "./packed.js"
 
 const expected = '[{"type":"order_placed","data":{"port":8080}}] circuit_open'
 
@@ -29,7 +29,8 @@ const check = async (directory: string): Promise<void> => {
   const inProject = (command: string, ...args: ReadonlyArray<string>) =>
     mustExecute(join(project, "node_modules/.bin", command), args, { cwd: project })
   const inConsumer = (command: string, ...args: ReadonlyArray<string>) => mustExecute(command, args, { cwd: consumer })
-  const evaluate = (program: string) => inConsumer(process.execPath, "--input-type=module", "--eval", program)
+  const node = (...args: ReadonlyArray<string>) => inConsumer(process.execPath, ...sealed, ...args)
+  const evaluate = (program: string) => node("--input-type=module", "--eval", program)
 
   let tarball = ""
   await step("packs", async () => {
@@ -77,7 +78,7 @@ const check = async (directory: string): Promise<void> => {
     })
   }
 
-  await step("runs there", async () => equal(await inConsumer(process.execPath, "main.js"), `${expected}\n${expected}`))
+  await step("runs there", async () => equal(await node("main.js"), `${expected}\n${expected}`))
 
   await step("opens each entry but those whose optional peer is absent", async () => {
     const program = `
@@ -85,7 +86,7 @@ const check = async (directory: string): Promise<void> => {
       const failed = []
       for (const path of ${JSON.stringify(subpaths)}) {
         await import("${manifest.name}/" + path).catch(({ code, message }) => {
-          const absent = code === "ERR_MODULE_NOT_FOUND" && optional.some((peer) => message.includes("'" + peer + "'"))
+          const absent = code === "ERR_MODULE_NOT_FOUND" && optional.some((peer) => message.includes("'" + peer))
           if (!absent) failed.push(path + ": " + message)
         })
       }
@@ -103,7 +104,7 @@ const check = async (directory: string): Promise<void> => {
     for (const peer of optional) rmSync(join(modules, peer), { recursive: true, force: true })
     const left = optional.filter((peer) => existsSync(join(modules, peer)))
     equal(left.join(), "")
-    equal(await inConsumer(process.execPath, "main.js"), `${expected}\n${expected}`)
+    equal(await node("main.js"), `${expected}\n${expected}`)
   })
 }
 

@@ -30,6 +30,9 @@ export const withDirectoryOutside = async <A>(use: (directory: string) => Promis
   }
 }
 
+/** The options with which `node` finds the packages under its working directory, and no others. */
+export const sealed = ["--import", join(import.meta.dirname, "sealed.mjs")] as const
+
 /**
  * The tarball that `npm pack` makes, in the given directory. It is made of a copy of the project, built there by the
  * project's own `prepack`, so the `dist` of the project is neither believed nor touched.

@@ -3,15 +3,22 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { execute } from "../../scripts/execute.js"
-import { installWithoutOptionalPeers, manifestOf, optionalPeersOf, pack, project } from "../../scripts/packed.js"
+import {
+  installWithoutOptionalPeers,
+  manifestOf,
+  optionalPeersOf,
+  pack,
+  project,
+  sealed
+} from "../../scripts/packed.js"
 
 describe("the packed package, where nobody installed an optional peer", { timeout: 60_000 }, () => {
   const consumer = mkdtempSync(join(tmpdir(), "effect-foundation-"))
   afterAll(() => rmSync(consumer, { recursive: true, force: true }))
   beforeAll(async () => installWithoutOptionalPeers(await pack(consumer), consumer), 120_000)
 
-  const run = (program: string) =>
-    execute(process.execPath, ["--preserve-symlinks", "--input-type=module", "--eval", program], { cwd: consumer })
+  const options = [...sealed, "--preserve-symlinks", "--input-type=module", "--eval"]
+  const run = (program: string) => execute(process.execPath, [...options, program], { cwd: consumer })
 
   it.each(optionalPeersOf(manifestOf(project)))("has no %s to import", async (peer) => {
     const { code, output } = await run(`await import("${peer}")`)
