@@ -1,0 +1,79 @@
+import type { Key } from "./Key.js"
+import { Problem } from "./Problem.js"
+import type { Snapshot } from "./Snapshot.js"
+import { type Kind, readAs } from "./Typed.js"
+
+/** At most so many keys are checked at each change, and at most so many of one path. Further ones are checked when they are read. */
+export const bounds = { keys: 10_000, perPath: 8 } as const
+
+/** What the program expects of a path, by a key or by the type of a default. */
+type Expectation = { readonly kind: Kind } | { readonly key: Key<unknown> }
+
+/**
+ * What the program expects of the configuration: the keys that it declared, and those that it has read. What is in force
+ * meets all of it, and a change that would not is refused. So a key is taken in only once it has been read with success.
+ */
+export class Declared {
+  private readonly byPath = new Map<string, Array<Expectation>>()
+  private readonly seen = new WeakSet<Key<unknown>>()
+  private size = 0
+  /** The paths of the secrets among them. */
+  readonly secrets = new Set<string>()
+
+  /** Whether it made another value secret. */
+  addKey(key: Key<unknown>): boolean {
+    if (this.seen.has(key)) return false
+    this.seen.add(key)
+    // Keys made anew for each read have one schema: they are one expectation.
+    const known = this.byPath.get(key.path)?.some((one) => "key" in one && one.key.ast === key.ast) ?? false
+    if (known || !this.add(key.path, { key })) return false
+    const before = this.secrets.size
+    for (const secret of key.secrets) this.secrets.add(secret)
+    return this.secrets.size > before
+  }
+
+  /** The first type that a path is read as stays: a second one is a matter of that reader. */
+  addKind(path: string, kind: Kind): boolean {
+    if (this.byPath.get(path)?.some((one) => "kind" in one) === true) return false
+    if (!this.add(path, { kind }) || kind !== "secret" || this.secrets.has(path)) return false
+    this.secrets.add(path)
+    return true
+  }
+
+  private add(path: string, expectation: Expectation): boolean {
+    const there = this.byPath.get(path)
+    if (this.size >= bounds.keys || (there !== undefined && there.length >= bounds.perPath)) return false
+    this.size++
+    if (there === undefined) this.byPath.set(path, [expectation])
+    else there.push(expectation)
+    return true
+  }
+
+  /** What in the snapshot is not as expected; the first problem, with the paths of all. */
+  check(snapshot: Snapshot): Problem | undefined {
+    const problems: Array<Problem> = []
+    for (const [path, expectations] of this.byPath) {
+      for (const expectation of expectations) {
+        const problem = unmet(expectation, path, snapshot)
+        if (problem !== undefined) problems.push(problem)
+      }
+    }
+    const [first] = problems
+    if (first === undefined || problems.length === 1) return first
+    const invalid = [...new Set(problems.map(({ path }) => path))].slice(0, 64)
+    return new Problem(first.reason, `${first.message} (and ${problems.length - 1} more)`, first.path, first.source, {
+      invalid
+    })
+  }
+}
+
+const unmet = (expectation: Expectation, path: string, snapshot: Snapshot): Problem | undefined => {
+  if ("key" in expectation) {
+    const decoded = expectation.key.in(snapshot)
+    return decoded instanceof Problem ? decoded : undefined
+  }
+  const entry = snapshot.entry(path)
+  if (entry === undefined || entry.value === null) return undefined
+  const read = readAs(expectation.kind, entry)
+  return read instanceof Problem ? read : undefined
+}

@@ -1,0 +1,152 @@
+import * as Redacted from "effect/Redacted"
+import { parsePath } from "./Path.js"
+import { isSecret } from "./Secret.js"
+import { type Entry, Snapshot } from "./Snapshot.js"
+import { Leaf, type Tree } from "./Tree.js"
+
+/** What one source stated when it was last read. */
+export interface Layer {
+  readonly name: string
+  /** Whether its values are text. */
+  readonly text: boolean
+  /** Whether its names are upper case with underscores, and find the names of the layers below by their letters. */
+  readonly loose: boolean
+  readonly tree: Tree
+}
+
+/** The values set on top of the sources, in the order in which they were set. */
+export type Overrides = ReadonlyMap<string, Tree | Leaf>
+
+/** The name of the source of what was set. */
+export const setSource = "set"
+
+/** Merges the layers, later ones over earlier ones, and the overrides over all. Lists are values: they are not merged. */
+export const merge = (
+  layers: ReadonlyArray<Layer>,
+  overrides: Overrides,
+  declaredSecrets: ReadonlySet<string>
+): Snapshot => {
+  const root = new Branch("")
+  const spellings = new Map<string, string>()
+  for (const layer of layers) {
+    if (layer.loose) overlayLoose(root, layer.tree, layer, "", "", spellings)
+    else overlay(root, layer.tree, layer)
+  }
+  for (const [path, value] of overrides) override(root, canonical(path, spellings), value)
+  const entries = new Map<string, Entry>()
+  const tree = seal(root, [], entries, declaredSecrets)
+  for (const [spelling, path] of spellings) {
+    const entry = entries.get(path)
+    if (entry !== undefined && !entries.has(spelling)) entries.set(spelling, entry)
+  }
+  return new Snapshot(entries, tree)
+}
+
+class Branch {
+  readonly children = new Map<string, Branch | Placed>()
+  constructor(public source: string) {}
+
+  /** The branch under the name; a value that is there gives way to it. */
+  at(name: string, source: string): Branch {
+    const there = this.children.get(name)
+    if (there instanceof Branch) {
+      there.source = source
+      return there
+    }
+    const made = new Branch(source)
+    this.children.set(name, made)
+    return made
+  }
+}
+
+class Placed {
+  constructor(
+    readonly value: unknown,
+    readonly source: string,
+    readonly text: boolean
+  ) {}
+}
+
+const overlay = (onto: Branch, tree: Tree, layer: Layer): void => {
+  for (const [name, node] of tree) {
+    if (node instanceof Leaf) onto.children.set(name, new Placed(node.value, layer.name, layer.text))
+    else overlay(onto.at(name, layer.name), node, layer)
+  }
+}
+
+const overlayLoose = (
+  onto: Branch,
+  tree: Tree,
+  layer: Layer,
+  prefix: string,
+  lowerPrefix: string,
+  spellings: Map<string, string>
+): void => {
+  const known = new Map(Array.from(onto.children.keys(), (name) => [letters(name), name]))
+  for (const [name, node] of tree) {
+    const lower = name.toLowerCase()
+    const chosen = onto.children.has(lower) ? lower : (known.get(letters(name)) ?? camelCase(lower))
+    const path = prefix + chosen
+    const lowerPath = lowerPrefix + lower
+    if (path !== lowerPath) spellings.set(lowerPath, path)
+    if (node instanceof Leaf) onto.children.set(chosen, new Placed(node.value, layer.name, layer.text))
+    else overlayLoose(onto.at(chosen, layer.name), node, layer, `${path}.`, `${lowerPath}.`, spellings)
+  }
+}
+
+/** What is left of a name when nobody cares how its words are put together. */
+const letters = (name: string): string => name.toLowerCase().replace(/[-_]/g, "")
+
+const camelCase = (lower: string): string =>
+  lower.replace(/([a-z0-9])[-_]+([a-z0-9])/g, (_, before: string, after: string) => before + after.toUpperCase())
+
+/** The path under the names that the tree has, where it was given in another spelling of them. */
+const canonical = (path: string, spellings: ReadonlyMap<string, string>): string => {
+  for (let end = path.length; end > 0; end = path.lastIndexOf(".", end - 1)) {
+    const known = spellings.get(path.slice(0, end))
+    if (known !== undefined) return known + path.slice(end)
+  }
+  return path
+}
+
+/** An override takes the place of what is there: what was set is what is got, with nothing of the sources mixed in. */
+const override = (root: Branch, path: string, value: Tree | Leaf): void => {
+  const names = parsePath(path) as ReadonlyArray<string> // it was valid when it was set
+  const last = names[names.length - 1] ?? ""
+  let branch = root
+  for (const name of names.slice(0, -1)) branch = branch.at(name, setSource)
+  if (value instanceof Leaf) {
+    branch.children.set(last, new Placed(value.value, setSource, false))
+  } else {
+    const made = new Branch(setSource)
+    branch.children.set(last, made)
+    overlay(made, value, { name: setSource, text: false, loose: false, tree: value })
+  }
+}
+
+const seal = (
+  branch: Branch,
+  around: ReadonlyArray<string>,
+  entries: Map<string, Entry>,
+  declaredSecrets: ReadonlySet<string>
+): Readonly<Record<string, unknown>> => {
+  const out: Record<string, unknown> = Object.create(null)
+  const prefix = around.length === 0 ? "" : `${around.join(".")}.`
+  for (const [name, node] of branch.children) {
+    const segments = [...around, name]
+    const path = prefix + name
+    if (node instanceof Branch) {
+      const value = seal(node, segments, entries, declaredSecrets)
+      out[name] = value
+      entries.set(path, { path, value, section: true, source: node.source, text: false })
+    } else {
+      const value = secure(node.value, segments, declaredSecrets)
+      out[name] = value
+      entries.set(path, { path, value, section: false, source: node.source, text: node.text })
+    }
+  }
+  return Object.freeze(out)
+}
+
+const secure = (value: unknown, segments: ReadonlyArray<string>, declaredSecrets: ReadonlySet<string>): unknown =>
+  !Redacted.isRedacted(value) && isSecret(segments, value, declaredSecrets) ? Redacted.make(value) : value

@@ -1,0 +1,15 @@
+/** Why a key, a value or a source cannot be used, before it is an error of a running program. */
+export class Problem {
+  constructor(
+    readonly reason: "invalid_key" | "invalid_value" | "source_unavailable" | "read_only",
+    /** What is wrong and what to do. Never a secret. */
+    readonly message: string,
+    readonly path?: string,
+    readonly source?: string,
+    readonly context: Readonly<Record<string, unknown>> = {}
+  ) {}
+
+  in(source: string): Problem {
+    return new Problem(this.reason, this.message, this.path, this.source ?? source, this.context)
+  }
+}

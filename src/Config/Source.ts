@@ -1,0 +1,91 @@
+import * as Effect from "effect/Effect"
+import type * as Stream from "effect/Stream"
+import { ConfigError } from "../FoundationError.js"
+
+/** Where configuration comes from. What it states is read anew at each reload. */
+export interface Source<out R = never> {
+  /** What errors, changes and origins call it. */
+  readonly name: string
+  /** Everything that the source states, as named values in sections. */
+  readonly read: Effect.Effect<Readonly<Record<string, unknown>>, ConfigError, R>
+  /** Whether its values are text, to be decoded to the type asked for. Of a source that is not, text is text. */
+  readonly text?: boolean
+  /**
+   * Whether its names know no case: each is taken for the name in an earlier source that has the same letters, whatever
+   * its case, hyphens and underscores (`MAX_REQUESTS` for `maxRequests`), else written in camel case.
+   */
+  readonly loose?: boolean
+  /** Paths, beneath which every value is secret, besides those whose names say so. */
+  readonly secrets?: ReadonlyArray<string>
+  /** An element for each time at which it may be worth to read the source again. Read anew only this one source is. */
+  readonly watch?: Stream.Stream<unknown, never, R>
+}
+
+/** What the sources together need. */
+export type Needs<Sources extends ReadonlyArray<Source<unknown>>> = Sources[number] extends Source<infer R> ? R : never
+
+/** A source that states the record; it is copied when it is read. */
+export const object = (record: Readonly<Record<string, unknown>>, name = "object"): Source => ({
+  name,
+  read: Effect.succeed(record)
+})
+
+/** The variables of a process. */
+export type Environment = Readonly<Record<string, string | undefined>>
+
+export interface EnvOptions {
+  /** What the name of a variable begins with: `FOUNDATION__`. */
+  readonly prefix?: string
+  /** What stands between sections: `__`. */
+  readonly separator?: string
+  /** The variables: those of the process, as they are at each read. */
+  readonly env?: Environment
+}
+
+/** The variables of this process. They are what this source is for, so it takes them from where they are. */
+export const processEnvironment = (): Environment =>
+  // @effect-diagnostics-next-line processEnv:off
+  process.env
+
+/**
+ * A source of environment variables: `FOUNDATION__SERVER__MAX_REQUESTS=8` states `server.maxRequests`. The values are text.
+ *
+ * The names are those that an earlier source has, where one has the same letters (`max_requests`, `MaxRequests`), else camel
+ * case. The plain lower case, `server.max_requests`, is found as well.
+ */
+export const env = (options: EnvOptions = {}): Source => ({
+  name: "env",
+  text: true,
+  loose: true,
+  read: Effect.suspend(() => {
+    const prefix = options.prefix ?? "FOUNDATION__"
+    return sections(options.env ?? processEnvironment(), options.separator ?? "__", (name) =>
+      name.startsWith(prefix) ? name.slice(prefix.length) : undefined
+    )
+  })
+})
+
+/** Variables as a tree of sections: the name of each, less what is not part of it, split at the separator. */
+export const sections = (
+  variables: Environment,
+  separator: string,
+  nameOf: (variable: string) => string | undefined
+): Effect.Effect<Readonly<Record<string, unknown>>, ConfigError> => {
+  const out: Record<string, unknown> = Object.create(null)
+  for (const variable of Object.keys(variables).sort()) {
+    const name = nameOf(variable)
+    const value = variables[variable]
+    if (name === undefined || value === undefined) continue
+    const path = name.toLowerCase().replaceAll(separator.toLowerCase(), ".")
+    if (path in out) {
+      return new ConfigError({
+        reason: "invalid_key",
+        path,
+        source: "env",
+        message: `Two variables differ only by case, and both state "${path}"; remove one, such as ${variable}`
+      })
+    }
+    out[path] = value
+  }
+  return Effect.succeed(out)
+}
