@@ -5,7 +5,7 @@ import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Runtime from "effect/Runtime"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import { ConfigError } from "./FoundationError.js"
 import { Attached } from "./Telemetry/Attached.js"
 import type { Catalogue, MeasurementsOf, MetadataOf } from "./Telemetry/Catalogue.js"
@@ -73,12 +73,11 @@ export declare namespace Telemetry {
 const make: Effect.Effect<Telemetry.Service, never, Scope.Scope> = Effect.gen(function* () {
   const delivery = new Delivery()
   let closed = false
-  yield* Effect.addFinalizer(() =>
-    Effect.suspend(() => {
-      closed = true
-      return delivery.detach(delivery.handlers.all)
-    })
-  )
+  const close = Effect.suspend(() => {
+    closed = true
+    return delivery.detach(delivery.handlers.all)
+  })
+  yield* whenClosed(yield* Effect.scope, close)
 
   const unsafeExecute = (name: string, measurements: Measurements, metadata: Metadata): void =>
     delivery.execute(Option.getOrUndefined(Fiber.getCurrentFiber()), name, measurements, metadata)
@@ -91,15 +90,12 @@ const make: Effect.Effect<Telemetry.Service, never, Scope.Scope> = Effect.gen(fu
   ) => {
     const problem = problemOfSelector(selector)
     if (problem !== undefined) return Effect.die(invalidSelector(id, problem))
-    return Effect.acquireRelease(
-      Effect.map(Effect.runtime<R>(), (runtime) => {
-        // A runtime that has more than is asked of it: the services of R are given to the handler's effects one by one.
-        const attached = new Attached(id, selector, handler, runtime as Runtime.Runtime<never>, options?.log === true)
-        if (!closed) delivery.handlers.add(attached)
-        return attached
-      }),
-      (attached) => delivery.detach([attached])
-    ).pipe(Effect.asVoid)
+    return Effect.flatMap(Effect.runtime<R | Scope.Scope>(), (runtime) => {
+      // A runtime that has more than is asked of it: the services of R are given to the handler's effects one by one.
+      const attached = new Attached(id, selector, handler, runtime as Runtime.Runtime<never>, options?.log === true)
+      if (!closed) delivery.handlers.add(attached)
+      return whenClosed(Context.get(runtime.context, Scope.Scope), delivery.detach([attached]))
+    }).pipe(Effect.uninterruptible)
   }
 
   return {
@@ -125,6 +121,10 @@ const make: Effect.Effect<Telemetry.Service, never, Scope.Scope> = Effect.gen(fu
     )
   }
 })
+
+/** Not `Effect.addFinalizer`, under which a finalizer cannot tell in which handler's run the scope is closed. */
+const whenClosed = (scope: Scope.Scope, finalizer: Effect.Effect<void>): Effect.Effect<void> =>
+  Scope.addFinalizer(scope, Effect.uninterruptible(finalizer))
 
 const invalidSelector = (id: string, problem: string) =>
   new ConfigError({

@@ -5,7 +5,9 @@ import * as DefaultServices from "effect/DefaultServices"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as FiberRef from "effect/FiberRef"
 import * as FiberRefs from "effect/FiberRefs"
+import { globalValue } from "effect/GlobalValue"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import { CorrelationId, correlationIdOf } from "../CorrelationId.js"
@@ -17,8 +19,13 @@ import { Handlers, type TelemetryEvent } from "./Handlers.js"
 
 type Emitter = Fiber.RuntimeFiber<unknown, unknown> | undefined
 
-/** Under which the context of a handler's fiber, and so of the fibers that it forks, tells the run that it is of. */
-const runKey = "effect-foundation/Telemetry/run"
+/**
+ * The run that a fiber is of: the one that started it, or the one that its parent is of. Not in the context, which a
+ * finalizer and a layer have from elsewhere; and not passed on by a join, which would draw the joining fiber into the run.
+ */
+const runOfFiber: FiberRef.FiberRef<Run | undefined> = globalValue("effect-foundation/Telemetry/run", () =>
+  FiberRef.unsafeMake<Run | undefined>(undefined, { join: (parent) => parent })
+)
 
 const failureEvent = "telemetry.handler.failure"
 
@@ -71,8 +78,7 @@ export class Delivery {
   }
 
   private runOf(emitter: Emitter): Run | undefined {
-    // The key is private, and this class alone writes it.
-    return this.running ?? (emitter?.currentContext.unsafeMap.get(runKey) as Run | undefined)
+    return this.running ?? emitter?.getFiberRef(runOfFiber)
   }
 
   private deliver(
@@ -206,14 +212,16 @@ const startIn = (run: Run, emitter: Emitter, correlationId: string) => {
   const services = new Map(emitter?.currentContext.unsafeMap)
   for (const [key, service] of handler.services) services.set(key, service)
   services.set(CorrelationId.key, correlationId)
-  services.set(runKey, run)
   const runtime = Runtime.make({
     context: Context.unsafeMake<never>(services),
     fiberRefs: emitter?.getFiberRefs() ?? handler.runtime.fiberRefs,
     runtimeFlags: Runtime.defaultRuntimeFlags
   })
   return <A, E>(effect: Effect.Effect<A, E>): Fiber.RuntimeFiber<A, E> =>
-    Runtime.runFork(runtime, effect, { updateRefs: FiberRefs.forkAs })
+    Runtime.runFork(runtime, effect, {
+      updateRefs: (refs, fiberId) =>
+        FiberRefs.updateAs(FiberRefs.forkAs(refs, fiberId), { fiberId, fiberRef: runOfFiber, value: run })
+    })
 }
 
 const clockOfRuntime = (runtime: Runtime.Runtime<never>): Clock.Clock =>

@@ -83,9 +83,9 @@ export const tagsOf = (tags: Definition["tags"]): Tags => {
     // Each name before its value, and in one order: events may differ in which tags they have.
     valuesOf: (event) => {
       const record = tags(event)
-      return Object.keys(record)
-        .sort()
-        .flatMap((name) => [name, tagText(record[name])])
+      const values: Array<string> = []
+      for (const name of Object.keys(record).sort()) values.push(name, tagText(record[name]))
+      return values
     },
     labelsOf: (values) =>
       values.flatMap((name, index): ReadonlyArray<Label> => (index % 2 === 0 ? [[name, values[index + 1] ?? ""]] : []))
