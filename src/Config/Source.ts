@@ -43,9 +43,7 @@ export interface EnvOptions {
 }
 
 /** The variables of this process. They are what this source is for, so it takes them from where they are. */
-export const processEnvironment = (): Environment =>
-  // @effect-diagnostics-next-line processEnv:off
-  process.env
+export const processEnvironment = (): Environment => process.env
 
 /**
  * A source of environment variables: `FOUNDATION__SERVER__MAX_REQUESTS=8` states `server.maxRequests`. The values are text.
