@@ -149,9 +149,15 @@ export const kindOf = (value: unknown): string => {
 
 /** A UUID of version 7: made in order of time, so that new ids land beside each other in an index. */
 const makeId = (timestamp: number): string => {
-  const time = Math.max(0, timestamp).toString(16).padStart(12, "0")
-  return `${time.slice(0, 8)}-${time.slice(8, 12)}-7${crypto.randomUUID().slice(15)}`
+  if (timestamp !== prefix.timestamp) {
+    const time = Math.max(0, timestamp).toString(16).padStart(12, "0")
+    prefix = { timestamp, text: `${time.slice(0, 8)}-${time.slice(8, 12)}-7` }
+  }
+  return prefix.text + crypto.randomUUID().slice(15)
 }
+
+/** The part of an id that says when; events come many to a millisecond. */
+let prefix = { timestamp: Number.NaN, text: "" }
 
 /**
  * Whether the two are one event stored twice: everything that the caller says of it is the same. When and under which

@@ -158,13 +158,10 @@ export class Log {
     const removed: Array<StoredEvent> = []
     this.scan(query, removed, undefined, Number.POSITIVE_INFINITY)
     if (query.order === "desc") removed.reverse()
-    takeOut(this.events, removed, (from, to) => {
-      this.sizes[to] = this.sizes[from] ?? 0
-      this.latest[to] = this.latest[from] ?? 0
-    })
-    this.sizes.length = this.events.length
-    this.latest.length = this.events.length
-    this.bytes = this.sizes.reduce((sum, size) => sum + size, 0)
+    for (const { position } of removed) {
+      this.bytes -= this.sizes[search(this.events, (event) => event.position >= position)] ?? 0
+    }
+    takeOut(this.events, removed, [this.sizes, this.latest])
     this.byType.takeOut(removed, (event) => event.type)
     this.byCorrelationId.takeOut(removed, (event) => event.correlationId)
     this.byCausationId.takeOut(removed, (event) => event.causationId)

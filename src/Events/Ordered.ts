@@ -90,29 +90,32 @@ function* along({ events, from, to }: Range, descending: boolean): Generator<Sto
 }
 
 /**
- * Takes the removed, which are in order, out of the events, in place and in one pass that starts at the first of them.
- * `moved` hears of each event that stays and lands on another index.
+ * Takes the removed, which are in order, out of the events, in place, and what stands at their indexes out of the lists
+ * alongside. It touches nothing before the first of them, and moves the rest at once where they stand together.
  */
 export const takeOut = (
   events: Ordered,
   removed: ReadonlyArray<StoredEvent>,
-  moved: (from: number, to: number) => void = () => {}
+  alongside: ReadonlyArray<Array<number>> = []
 ): void => {
   const first = removed[0]
   if (first === undefined) return
-  let to = search(events, (event) => event.position >= first.position)
-  let next = 0
-  for (let from = to; from < events.length; from++) {
-    const event = events[from]
-    if (event === undefined || event === removed[next]) {
-      next++
-      continue
-    }
-    events[to] = event
-    moved(from, to)
-    to++
+  const start = search(events, (event) => event.position >= first.position)
+  const lists: ReadonlyArray<Array<unknown>> = [events, ...alongside]
+  if (events[start + removed.length - 1] === removed.at(-1)) {
+    for (const list of lists) list.splice(start, removed.length)
+    return
   }
-  events.length = to
+  let to = start
+  let next = 0
+  for (let from = start; from < events.length; from++) {
+    if (events[from] === removed[next]) next++
+    else {
+      for (const list of lists) list[to] = list[from]
+      to++
+    }
+  }
+  for (const list of lists) list.length = to
 }
 
 /** Events by a text that several may share. */

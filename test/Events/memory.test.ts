@@ -3,6 +3,7 @@ import { Chunk, Deferred, Effect, Exit, Fiber, Layer, Scope, Stream } from "effe
 import { Events } from "effect-foundation/Events"
 import type { Backend } from "effect-foundation/Events/Backend"
 import { memory } from "effect-foundation/Events/Memory"
+import { Signals } from "effect-foundation/Events/Signals"
 import { ConfigError } from "effect-foundation/FoundationError"
 import { Telemetry } from "effect-foundation/Telemetry"
 import { eventsContract } from "../contract/Events.js"
@@ -17,17 +18,24 @@ const inMemory = Effect.provide(Layer.provide(Events.layer, Telemetry.layer))
 const observed = Effect.gen(function* () {
   const backend = yield* memory()
   const pages: Array<number> = []
+  const from: Array<number> = []
   let listening = 0
   const watched: Backend = {
     ...backend,
-    read: (query) => Effect.tap(backend.read(query), ({ events }) => Effect.sync(() => pages.push(events.length))),
+    read: (query) =>
+      Effect.tap(backend.read(query), ({ events }) =>
+        Effect.sync(() => {
+          pages.push(events.length)
+          from.push(query.afterPosition)
+        })
+      ),
     changes: Effect.acquireRelease(
       Effect.sync(() => listening++),
       () => Effect.sync(() => listening--)
     ).pipe(Effect.zipRight(backend.changes))
   }
   const events = yield* Events.make(watched).pipe(Effect.provide(Telemetry.layer))
-  return { events, pages, listening: () => listening }
+  return { events, pages, from, listening: () => listening }
 })
 
 describe("the bounds of Events in memory", () => {
@@ -146,6 +154,37 @@ describe("a long read in memory", () => {
   )
 })
 
+describe("a signal", () => {
+  it.effect("that is raised before it is waited for is not lost, and is raised once for many", () =>
+    Effect.gen(function* () {
+      const signals = new Signals()
+      const wait = yield* signals.listen
+      const other = yield* signals.listen
+      signals.raise()
+      signals.raise()
+      yield* wait
+      const waiting = yield* Effect.fork(wait)
+      yield* Effect.yieldNow()
+      expect(waiting.unsafePoll()).toBe(null)
+      signals.raise()
+      yield* Fiber.join(waiting)
+      yield* other
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("that was waited for in vain is still raised for the next wait", () =>
+    Effect.gen(function* () {
+      const signals = new Signals()
+      const wait = yield* signals.listen
+      const waiting = yield* Effect.fork(wait)
+      yield* Effect.yieldNow()
+      yield* Fiber.interrupt(waiting)
+      signals.raise()
+      yield* wait
+    }).pipe(Effect.scoped)
+  )
+})
+
 describe("a subscriber in memory", () => {
   it.effect("reads at most one page of 256 at a time, and none before it is asked for more", () =>
     Effect.gen(function* () {
@@ -171,7 +210,7 @@ describe("a subscriber in memory", () => {
 
   it.effect("is woken once by many stores, and does not look again at what did not match", () =>
     Effect.gen(function* () {
-      const { events, pages } = yield* observed
+      const { events, pages, from } = yield* observed
       const subscriber = yield* events
         .subscribe({ data: { wanted: true } })
         .pipe(Stream.take(1), Stream.runCollect, Effect.fork)
@@ -181,6 +220,8 @@ describe("a subscriber in memory", () => {
       yield* Effect.repeatN(Effect.yieldNow(), 10)
       expect(pages.length).toBeLessThanOrEqual(3)
       yield* events.store({ type: "t", data: { wanted: true } })
+      yield* Effect.repeatN(Effect.yieldNow(), 10)
+      expect(from.at(-1)).toBe(100)
       expect(Chunk.toReadonlyArray(yield* Fiber.join(subscriber))).toHaveLength(1)
     })
   )
