@@ -1,4 +1,4 @@
-import type { Change, Registration, Selection } from "./Registration.js"
+import { type Change, type Registration, type Selection, selects } from "./Registration.js"
 
 /**
  * One reader of changes. It keeps up to `bound` changes that are yet to be read; one more, and it is behind: they are
@@ -51,12 +51,6 @@ export class Watcher {
     this.pending = []
     return taken
   }
-}
-
-/** Whether the selection takes the name. */
-export const selects = (selection: Selection, name: string): boolean => {
-  if ("name" in selection && selection.name !== undefined) return name === selection.name
-  return !("prefix" in selection) || selection.prefix === undefined || name.startsWith(selection.prefix)
 }
 
 /** Those who are told of each change. */

@@ -4,6 +4,9 @@ export type Metadata = { readonly [key: string]: unknown }
 /** The bounds of the metadata of one registration. `size` counts characters of its JSON, without escapes. */
 export const metadataBounds = { size: 16_384, depth: 32 } as const
 
+/** The metadata of all who state none: one object, where a million names would have one each. */
+export const noMetadata: Metadata = Object.freeze({})
+
 /** Why metadata is refused, and where in it (`labels.zones[2]`). */
 export class MetadataProblem {
   constructor(
@@ -17,6 +20,7 @@ export class MetadataProblem {
  * symbols, bigints, undefined, NaN, infinities, cycles, nor objects with a class of their own.
  */
 export const acceptMetadata = (input: unknown): Metadata | MetadataProblem => {
+  if (input === noMetadata) return noMetadata
   if (!isPlainObject(input)) return new MetadataProblem("", `must be an object, and is ${nameOf(input)}`)
   try {
     const copying = new Copying()

@@ -41,5 +41,11 @@ export type Change =
 /** Which registrations are meant: the one of this name, or all whose name starts with the prefix. */
 export type Selection = { readonly name?: string } | { readonly prefix?: string }
 
+/** Whether the selection takes the name. */
+export const selects = (selection: Selection, name: string): boolean => {
+  if ("name" in selection && selection.name !== undefined) return name === selection.name
+  return !("prefix" in selection) || selection.prefix === undefined || name.startsWith(selection.prefix)
+}
+
 /** Whether the process can still be used. An address always can, as far as the registry knows. */
 export const isAlive = (process: Process): boolean => process instanceof URL || process.unsafePoll() === null

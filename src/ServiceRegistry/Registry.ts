@@ -16,6 +16,7 @@ import type { Backend, Claim } from "./Backend.js"
 import { Feed } from "./Feed.js"
 import type { Seat } from "./Group.js"
 import { Lifelines } from "./Lifelines.js"
+import { noMetadata } from "./Metadata.js"
 import { pickFrom } from "./Pick.js"
 import { type EndReason, isAlive, type Process, type Registration } from "./Registration.js"
 import { Table } from "./Table.js"
@@ -30,7 +31,7 @@ interface Held {
   readonly clock: Clock.Clock
   readonly since: number
   ended: boolean
-  /** Has the release in it: a child of the caller's scope, so that the end of a fiber leaves nothing in that scope. */
+  /** Of a fiber, where the release is: a child of the caller's scope, so that its end leaves nothing behind there. */
   slot: Scope.CloseableScope | undefined
 }
 
@@ -45,6 +46,9 @@ interface HeldSeat extends Held {
 }
 
 type Hold = HeldName | HeldSeat
+
+/** Puts a granted claim into the table, or says why not: one step, in which nothing else runs. */
+type Enter<H extends Hold, E> = (claim: Claim, token: number, clock: Clock.Clock) => Either.Either<H, E>
 
 export const makeRegistry = (
   backend: Backend,
@@ -83,20 +87,22 @@ export const makeRegistry = (
     }
     const lifelines = new Lifelines<Hold>(bury)
 
-    /** Ties the hold to the scope, and to its fiber. */
-    const keep = (hold: Hold, scope: Scope.Scope): Effect.Effect<void> =>
-      Effect.flatMap(Scope.fork(scope, ExecutionStrategy.sequential), (slot) => {
+    /** Ties the hold to the scope. An address cannot end before its scope does, and is spared the slot (600 bytes). */
+    const keep = (hold: Hold, scope: Scope.Scope): Effect.Effect<void> => {
+      const release = Effect.suspend(() => {
+        end(hold, isAlive(hold.process) ? "closed" : "ended")
+        return backend.release(hold)
+      })
+      if (hold.process instanceof URL) return Scope.addFinalizer(scope, release)
+      return Effect.flatMap(Scope.fork(scope, ExecutionStrategy.sequential), (slot) => {
         hold.slot = slot
-        const release = Effect.suspend(() => {
-          end(hold, "closed")
-          return backend.release(hold)
-        })
         // The fiber may have ended since the step that entered it, when there was no slot to close yet.
         return Effect.zipRight(
           Scope.addFinalizer(slot, release),
           Effect.suspend(() => (hold.ended ? Scope.close(slot, Exit.void) : Effect.void))
         )
       })
+    }
 
     const begin = (hold: Hold): void => {
       if (!(hold.process instanceof URL)) lifelines.add(hold.process, hold)
@@ -107,57 +113,57 @@ export const makeRegistry = (
       telemetry.emit("service_registry.register", { count: 1 }, { name: hold.name, kind: hold.kind })
     }
 
-    const enterName = (
-      claim: Claim,
-      token: number,
-      clock: Clock.Clock
-    ): Either.Either<HeldName, AlreadyRegistered | RegistryError> => {
+    const refusalOf = (claim: Claim): RegistryError | undefined => {
+      if (!isAlive(claim.process)) return endedProcess(claim.name)
+      return table.size >= capacity ? registryFull(claim.name, capacity) : undefined
+    }
+
+    const heldOf = ({ name, process }: Claim, token: number, clock: Clock.Clock): Held => ({
+      name,
+      process,
+      token,
+      clock,
+      since: monotonicMicros(clock),
+      ended: false,
+      slot: undefined
+    })
+
+    const enterName: Enter<HeldName, AlreadyRegistered | RegistryError> = (claim, token, clock) => {
+      // A loop, since whoever is told of the burial may take the name.
       for (let holder = table.holder(claim.name); holder !== undefined; holder = table.holder(claim.name)) {
         if (isAlive(holder.process)) return Either.left(taken(holder.registration))
         bury(holder)
       }
-      if (!isAlive(claim.process)) return Either.left(endedProcess(claim.name))
-      if (table.size >= capacity) return Either.left(registryFull(claim.name, capacity))
+      const refusal = refusalOf(claim)
+      if (refusal !== undefined) return Either.left(refusal)
       const { name, process, metadata } = claim
       const registeredAt = clock.unsafeCurrentTimeMillis()
       const registration = Object.freeze({ name, process, metadata, token, registeredAt })
-      const since = monotonicMicros(clock)
-      const hold: HeldName = {
-        kind: "name",
-        name,
-        process,
-        token,
-        clock,
-        since,
-        ended: false,
-        slot: undefined,
-        registration
-      }
+      const hold: HeldName = { kind: "name", ...heldOf(claim, token, clock), registration }
       table.put(hold)
       begin(hold)
       return Either.right(hold)
     }
 
-    const enterSeat = (claim: Claim, token: number, clock: Clock.Clock): Either.Either<HeldSeat, RegistryError> => {
-      if (!isAlive(claim.process)) return Either.left(endedProcess(claim.name))
-      if (table.size >= capacity) return Either.left(registryFull(claim.name, capacity))
+    const enterSeat: Enter<HeldSeat, RegistryError> = (claim, token, clock) => {
+      const refusal = refusalOf(claim)
+      if (refusal !== undefined) return Either.left(refusal)
       const { name, process, metadata } = claim
       const joinedAt = clock.unsafeCurrentTimeMillis()
       const seat = table.join(Object.freeze({ group: name, process, metadata, token, joinedAt }))
-      const since = monotonicMicros(clock)
-      const hold: HeldSeat = { kind: "group", name, process, token, clock, since, ended: false, slot: undefined, seat }
+      const hold: HeldSeat = { kind: "group", ...heldOf(claim, token, clock), seat }
       begin(hold)
       return Either.right(hold)
     }
 
     /**
-     * From the claim to the finalizer nothing can be interrupted. Between them a fiber may well yield: what must be one
-     * step is in `enter`.
+     * From the claim to the finalizer nothing can be interrupted (see the callers). A fiber may well yield between them:
+     * what must be one step is in `enter`.
      */
     const hold = <H extends Hold, E1, E2>(
       claim: Claim | RegistryError,
       ask: (claim: Claim) => Effect.Effect<number, E1>,
-      enter: (claim: Claim, token: number, clock: Clock.Clock) => Either.Either<H, E2>
+      enter: Enter<H, E2>
     ): Effect.Effect<H, E1 | E2 | RegistryError, Scope.Scope> => {
       if (claim instanceof RegistryError) return Effect.fail(claim)
       return Effect.flatMap(Effect.scope, (scope) =>
@@ -175,7 +181,7 @@ export const makeRegistry = (
       )
     }
 
-    const register: ServiceRegistry.Service["register"] = (name, process, metadata = {}) =>
+    const register: ServiceRegistry.Service["register"] = (name, process, metadata = noMetadata) =>
       Effect.suspend(() => hold(acceptClaim("name", name, process, metadata), backend.claim, enterName)).pipe(
         Effect.map((held) => held.registration),
         Effect.tapErrorTag("AlreadyRegistered", () =>
@@ -184,7 +190,7 @@ export const makeRegistry = (
         Effect.uninterruptible
       )
 
-    const join: ServiceRegistry.Service["join"] = (group, process, metadata = {}) =>
+    const join: ServiceRegistry.Service["join"] = (group, process, metadata = noMetadata) =>
       Effect.suspend(() => hold(acceptClaim("group", group, process, metadata), backend.join, enterSeat)).pipe(
         Effect.map((held) => held.seat.member),
         Effect.uninterruptible

@@ -1,6 +1,5 @@
-import { selects } from "./Feed.js"
 import { Group, type Seat } from "./Group.js"
-import { isAlive, type Member, type Registration, type Selection } from "./Registration.js"
+import { isAlive, type Member, type Registration, type Selection, selects } from "./Registration.js"
 
 /** Who has a name. The registration in it is replaced when it is updated; the holder stays the same. */
 export interface Holder {
