@@ -3,7 +3,7 @@
  *
  *     npm run package:check
  */
-import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs"
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { mustExecute } from "./execute.js"
 import { manifestOf, optionalPeersOf, pack, project, sealed, subpathsOf, withDirectoryOutside } from "./packed.js"
@@ -39,19 +39,17 @@ const check = async (directory: string): Promise<void> => {
 
   await step("publint finds nothing", () => inProject("publint", "run", tarball, "--strict"))
 
-  await step("installs in a fresh project, with the peers it asks for", () => {
+  const readme = readFileSync(join(project, "README.md"), "utf8")
+  const [, peers] = /^npm install effect-foundation([^#\n]*)/m.exec(readme) ?? []
+  await step(`installs in a fresh project as README.md says: npm install${peers}`, async () => {
+    if (peers === undefined) throw new Error("README.md has no line that starts with npm install effect-foundation")
     mkdirSync(consumer)
     copyFileSync(join(project, "test/package/consumer/main.ts"), join(consumer, "main.ts"))
-    const required = Object.entries(manifest.peerDependencies ?? {}).filter(([name]) => !optional.includes(name))
-    const { typescript = "", "@types/node": nodeTypes = "" } = manifest.devDependencies ?? {}
-    const fresh = {
-      private: true,
-      type: "module",
-      dependencies: { [manifest.name]: `file:${tarball}`, ...Object.fromEntries(required) },
-      devDependencies: { typescript, "@types/node": nodeTypes }
-    }
+    const { typescript, "@types/node": nodeTypes } = manifest.devDependencies ?? {}
+    const fresh = { private: true, type: "module", devDependencies: { typescript, "@types/node": nodeTypes } }
     writeFileSync(join(consumer, "package.json"), JSON.stringify(fresh))
-    return inConsumer("npm", "install", "--strict-peer-deps", "--prefer-offline", "--no-audit", "--no-fund")
+    const flags = ["--strict-peer-deps", "--prefer-offline", "--no-audit", "--no-fund"]
+    return inConsumer("npm", "install", ...flags, tarball, ...peers.split(" ").filter((name) => name !== ""))
   })
 
   const subpaths = subpathsOf(installed)
