@@ -122,7 +122,7 @@ export class ServiceRegistry extends Context.Tag("effect-foundation/ServiceRegis
    *
    * @example
    * import { ServiceRegistry, Telemetry } from "effect-foundation"
-   * import { Effect } from "effect"
+   * import { Effect, Layer } from "effect"
    *
    * const program = Effect.gen(function* () {
    *   const worker = yield* Effect.fork(Effect.never)
@@ -132,7 +132,8 @@ export class ServiceRegistry extends Context.Tag("effect-foundation/ServiceRegis
    *   yield* Effect.log(refused.message)
    * })
    *
-   * program.pipe(Effect.scoped, Effect.provide(ServiceRegistry.layer), Effect.provide(Telemetry.layer), Effect.runPromise)
+   * const layer = Layer.provide(ServiceRegistry.layer, Telemetry.layer)
+   * program.pipe(Effect.scoped, Effect.provide(layer), Effect.runPromise)
    */
   static readonly register = (
     name: string,
@@ -146,7 +147,7 @@ export class ServiceRegistry extends Context.Tag("effect-foundation/ServiceRegis
    *
    * @example
    * import { ServiceRegistry, Telemetry } from "effect-foundation"
-   * import { Effect } from "effect"
+   * import { Effect, Layer } from "effect"
    *
    * const program = Effect.gen(function* () {
    *   yield* ServiceRegistry.register("auth_service", new URL("http://localhost:8080"), { region: "eu" })
@@ -154,7 +155,8 @@ export class ServiceRegistry extends Context.Tag("effect-foundation/ServiceRegis
    *   yield* Effect.log(`${auth.process} in ${auth.metadata.region}`)
    * })
    *
-   * program.pipe(Effect.scoped, Effect.provide(ServiceRegistry.layer), Effect.provide(Telemetry.layer), Effect.runPromise)
+   * const layer = Layer.provide(ServiceRegistry.layer, Telemetry.layer)
+   * program.pipe(Effect.scoped, Effect.provide(layer), Effect.runPromise)
    */
   static readonly lookup = (
     name: string
@@ -179,7 +181,7 @@ export class ServiceRegistry extends Context.Tag("effect-foundation/ServiceRegis
    *
    * @example
    * import { ServiceRegistry, Telemetry } from "effect-foundation"
-   * import { Effect, Fiber } from "effect"
+   * import { Effect, Fiber, Layer } from "effect"
    *
    * const program = Effect.gen(function* () {
    *   const client = yield* Effect.fork(ServiceRegistry.waitFor("database"))
@@ -188,7 +190,8 @@ export class ServiceRegistry extends Context.Tag("effect-foundation/ServiceRegis
    *   yield* Effect.log(`connecting to ${process}`)
    * })
    *
-   * program.pipe(Effect.scoped, Effect.provide(ServiceRegistry.layer), Effect.provide(Telemetry.layer), Effect.runPromise)
+   * const layer = Layer.provide(ServiceRegistry.layer, Telemetry.layer)
+   * program.pipe(Effect.scoped, Effect.provide(layer), Effect.runPromise)
    */
   static readonly waitFor = (
     name: string
@@ -210,17 +213,19 @@ export class ServiceRegistry extends Context.Tag("effect-foundation/ServiceRegis
    *
    * @example
    * import { ServiceRegistry, Telemetry } from "effect-foundation"
-   * import { Effect, Stream } from "effect"
+   * import { Effect, Layer, Stream } from "effect"
    *
    * const program = Effect.gen(function* () {
-   *   yield* Effect.scoped(ServiceRegistry.register("mail", "http://localhost:8025")).pipe(Effect.delay("10 millis"), Effect.fork)
+   *   const mail = Effect.scoped(ServiceRegistry.register("mail", "http://localhost:8025"))
+   *   yield* Effect.fork(Effect.delay(mail, "10 millis"))
    *   yield* ServiceRegistry.watch().pipe(
    *     Stream.take(3), // Snapshot, Registered, Unregistered
    *     Stream.runForEach((change) => Effect.log(change._tag))
    *   )
    * })
    *
-   * program.pipe(Effect.provide(ServiceRegistry.layer), Effect.provide(Telemetry.layer), Effect.runPromise)
+   * const layer = Layer.provide(ServiceRegistry.layer, Telemetry.layer)
+   * program.pipe(Effect.provide(layer), Effect.runPromise)
    */
   static readonly watch = (
     options?: ServiceRegistry.WatchOptions
@@ -244,7 +249,7 @@ export class ServiceRegistry extends Context.Tag("effect-foundation/ServiceRegis
    *
    * @example
    * import { ServiceRegistry, Telemetry } from "effect-foundation"
-   * import { Effect } from "effect"
+   * import { Effect, Layer } from "effect"
    *
    * const program = Effect.gen(function* () {
    *   yield* ServiceRegistry.join("resize", "http://10.0.0.1:9000")
@@ -255,7 +260,8 @@ export class ServiceRegistry extends Context.Tag("effect-foundation/ServiceRegis
    *   yield* Effect.log(`${first.process} ${second.process} ${same.process}`)
    * })
    *
-   * program.pipe(Effect.scoped, Effect.provide(ServiceRegistry.layer), Effect.provide(Telemetry.layer), Effect.runPromise)
+   * const layer = Layer.provide(ServiceRegistry.layer, Telemetry.layer)
+   * program.pipe(Effect.scoped, Effect.provide(layer), Effect.runPromise)
    */
   static readonly join = (
     group: string,

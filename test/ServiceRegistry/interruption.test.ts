@@ -100,6 +100,40 @@ describe("interruption of a registration", () => {
     )
   }
 
+  it.effect("replaced by an end of the registered fiber leaves no name either, and nothing in the scope", () =>
+    withRegistry((registry) =>
+      Effect.sync(() => {
+        let before = 0
+        let after = 0
+        everywhere((operations, steps) => {
+          const [registering, living] = [new Scheduler.ControlledScheduler(), new Scheduler.ControlledScheduler()]
+          const worker = Effect.runFork(Effect.never, { scheduler: living })
+          const scope = Effect.runSync(Scope.make())
+          const fiber = Effect.runFork(
+            Scope.extend(registry.register("x", worker), scope).pipe(Effect.withMaxOpsBeforeYield(operations)),
+            { scheduler: registering }
+          )
+          for (let step = 0; step < steps; step++) registering.step()
+          const ended = fiber.unsafePoll() !== null
+          worker.unsafeInterruptAsFork(FiberId.none)
+          while (worker.unsafePoll() === null) living.step()
+          expect(registry.unsafeLookup("x")).toBeUndefined()
+          while (fiber.unsafePoll() === null) registering.step()
+          expect(registry.unsafeLookup("x")).toBeUndefined()
+          const exit = fiber.unsafePoll()
+          if (exit !== null && Exit.isSuccess(exit)) after++
+          else before++
+          // The state of a scope is not in its type.
+          const { finalizers } = Reflect.get(scope, "state") as { readonly finalizers: ReadonlyMap<unknown, unknown> }
+          expect(finalizers.size).toBe(0)
+          return { ended }
+        })
+        expect(before).toBeGreaterThan(0)
+        expect(after).toBeGreaterThan(0)
+      })
+    )
+  )
+
   it.effect("of the fiber that registers itself leaves nothing", () =>
     withRegistry((registry) =>
       Effect.sync(() => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Chunk, Deferred, Effect, Either, Exit, Fiber, Option, Ref, Scope, Stream } from "effect"
+import { Chunk, Deferred, Effect, Either, Exit, Fiber, Layer, Option, Ref, Scope, Stream } from "effect"
 import { ServiceRegistry } from "effect-foundation/ServiceRegistry"
 import { Telemetry } from "effect-foundation/Telemetry"
 import * as fc from "fast-check"
@@ -201,7 +201,7 @@ const run = (steps: ReadonlyArray<Step>) =>
     while (!slow.has("end")) yield* read
     expect(slow).toEqual(truth)
     for (const { fiber } of workers) yield* Fiber.interrupt(fiber)
-  }).pipe(Effect.scoped, Effect.provide(ServiceRegistry.layer), Effect.provide(Telemetry.layer))
+  }).pipe(Effect.scoped, Effect.provide(Layer.provide(ServiceRegistry.layer, Telemetry.layer)))
 
 describe("the registry beside a naive model", () => {
   it("agrees after every step of any sequence, and its watchers end with the true state", () =>

@@ -198,6 +198,23 @@ export const serviceRegistryContract = (
           expect(yield* ServiceRegistry.lookup("worker")).toEqual(second)
         }))
 
+      test("a name whose fiber has just ended is taken anew, before the observers of the fiber have run", () =>
+        Effect.gen(function* () {
+          const registry = yield* ServiceRegistry
+          const scope = yield* Effect.scope
+          const { end, fiber } = yield* worker
+          yield* ServiceRegistry.register("worker", fiber)
+          const second = yield* Deferred.make<ServiceRegistry.Registration, unknown>()
+          fiber.addObserver(() => {
+            const registering = Effect.runFork(Scope.extend(registry.register("worker", url), scope))
+            Deferred.unsafeDone(second, Fiber.join(registering))
+          })
+          yield* Deferred.succeed(end, "done")
+          const registered = yield* Deferred.await(second)
+          yield* Fiber.await(fiber)
+          expect(yield* ServiceRegistry.lookup("worker")).toEqual(registered)
+        }))
+
       test("a closed scope removes its own registrations and no others", () =>
         Effect.gen(function* () {
           const scope = yield* Scope.make()
