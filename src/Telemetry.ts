@@ -330,19 +330,18 @@ export class Telemetry extends Context.Tag("effect-foundation/Telemetry")<Teleme
    *
    * @example
    * import { Telemetry } from "effect-foundation"
-   * import { Effect, Metric } from "effect"
+   * import { Effect, Layer, Metric } from "effect"
    *
    * const requests = Telemetry.counter("http.request.stop", { name: "http_requests", tags: ["route"] })
    * const latency = Telemetry.distribution("http.request.stop", { measurement: "duration", unit: "ms", tags: ["route"] })
+   * const Live = Layer.provideMerge(Telemetry.layerMetrics([requests, latency]), Telemetry.layer)
    *
    * const program = Effect.gen(function* () {
    *   yield* Telemetry.execute("http.request.stop", { duration: 42 }, { route: "/orders" })
    *   return yield* Metric.value(Metric.counter("http_requests").pipe(Metric.tagged("route", "/orders"))) // count 1
    * })
    *
-   * Effect.runPromise(
-   *   program.pipe(Effect.provide(Telemetry.layerMetrics([requests, latency])), Effect.provide(Telemetry.layer))
-   * ).then(console.log)
+   * Effect.runPromise(Effect.provide(program, Live)).then(console.log)
    */
   static readonly metrics = metrics
 

@@ -17,30 +17,34 @@ interface Instrument {
   readonly update: (value: number) => void
 }
 
-/** The instrument of the definition in Effect's registry, which makes it at the first call. */
-const instrumentOf = ({ aggregation, description, name, unit }: Definition, tags: ReadonlyArray<Label>): Instrument => {
-  const labels = [...tags, ...(unit === undefined ? [] : [["unit", unit] as const])].map(([key, value]) =>
-    MetricLabel.make(key, value)
-  )
+/** Makes the series of the definition in Effect's registry. */
+const instrumentsOf = (definition: Definition): ((tags: ReadonlyArray<Label>) => Instrument) => {
+  const { aggregation, description, name, unit } = definition
   const registry = Metric.globalMetricRegistry
+  const labels = (tags: ReadonlyArray<Label>) =>
+    (unit === undefined ? tags : [...tags, ["unit", unit] as const]).map(([key, value]) => MetricLabel.make(key, value))
   switch (aggregation.kind) {
     case "counter":
-    case "sum":
-      return registry.get(
-        MetricKey.taggedWithLabels(MetricKey.counter(name, { description, incremental: true }), labels)
-      )
-    case "last_value":
-      return registry.get(MetricKey.taggedWithLabels(MetricKey.gauge(name, { description }), labels))
+    case "sum": {
+      const key = MetricKey.counter(name, { description, incremental: true })
+      return (tags) => registry.get(MetricKey.taggedWithLabels(key, labels(tags)))
+    }
+    case "last_value": {
+      const key = MetricKey.gauge(name, { description })
+      return (tags) => registry.get(MetricKey.taggedWithLabels(key, labels(tags)))
+    }
     case "distribution": {
-      const boundaries = MetricBoundaries.fromIterable(aggregation.buckets)
-      return registry.get(MetricKey.taggedWithLabels(MetricKey.histogram(name, boundaries, description), labels))
+      const key = MetricKey.histogram(name, MetricBoundaries.fromIterable(aggregation.buckets), description)
+      return (tags) => registry.get(MetricKey.taggedWithLabels(key, labels(tags)))
     }
     case "summary": {
-      // The error is how far the rank of the answer may be off: Effect's quantiles are the nearest below 0.
+      // The error is how far the rank of an answer may be off: none.
       const key = MetricKey.summary({ ...aggregation, name, description, error: 0 })
-      const hook = registry.get(MetricKey.taggedWithLabels(key, labels))
-      // The wall clock, not `Clock`: it is what Effect's registry compares the age of a measurement with.
-      return { update: (value) => hook.update([value, Date.now()]) }
+      return (tags) => {
+        const hook = registry.get(MetricKey.taggedWithLabels(key, labels(tags)))
+        // The wall clock, not `Clock`: it is what Effect's registry compares the age of a measurement with.
+        return { update: (value) => hook.update([value, Date.now()]) }
+      }
     }
   }
 }
@@ -56,7 +60,7 @@ const seriesOf = (definition: Definition): Series<Instrument> => {
   const key = JSON.stringify([name, aggregation, description, unit])
   let series = seriesByMetric.get(key)
   if (series === undefined) {
-    series = new Series((labels) => instrumentOf(definition, labels))
+    series = new Series(instrumentsOf(definition))
     seriesByMetric.set(key, series)
   }
   return series
