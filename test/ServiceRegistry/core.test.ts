@@ -48,6 +48,18 @@ describe("the table", () => {
       for (let index = 0; index < 100; index++) table.find(`service-${index * 9_999}`)
     })
     expect(counted).toEqual({ gets: 100, walks: 0 })
+  }, 120_000) // making the names takes seconds where processors are shared
+
+  it("takes out the holder that is meant, and not another that has the name by now", () => {
+    const table = new Table<{ registration: Registration }>()
+    const [first, second] = [{ registration: registration("x", 1) }, { registration: registration("x", 2) }]
+    table.put(first)
+    table.remove(first)
+    table.put(second)
+    table.remove(first)
+    expect(table.find("x")?.token).toBe(2)
+    table.remove(second)
+    expect(table.size).toBe(0)
   })
 })
 
