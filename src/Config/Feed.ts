@@ -32,21 +32,23 @@ export class Feed {
     for (const subscriber of this.subscribers) subscriber.close()
   }
 
-  /** A stream for each subscriber; `begin` runs in the very step in which its subscription starts. */
-  stream<A>(begin: () => A): Stream.Stream<readonly [A, Stream.Stream<Accepted>]> {
+  /**
+   * A stream, for each of its runs, of what is accepted from its start on. `begin` runs in the very step in which the
+   * subscription starts, and makes the stream out of what follows that step.
+   */
+  stream<A, E>(begin: (accepted: Stream.Stream<Accepted>) => Stream.Stream<A, E>): Stream.Stream<A, E> {
     return Stream.unwrapScoped(
-      Effect.acquireRelease(
-        Effect.sync(() => {
-          const subscriber = new Subscriber()
-          this.subscribers.add(subscriber)
-          if (this.closed) subscriber.close()
-          return { subscriber, first: begin() }
-        }),
-        ({ subscriber }) => Effect.sync(() => this.subscribers.delete(subscriber))
-      ).pipe(
-        Effect.map(({ subscriber, first }) =>
-          Stream.succeed([first, Stream.repeatEffectOption(subscriber.take)] as const)
-        )
+      Effect.map(
+        Effect.acquireRelease(
+          Effect.sync(() => {
+            const subscriber = new Subscriber()
+            this.subscribers.add(subscriber)
+            if (this.closed) subscriber.close()
+            return { subscriber, stream: begin(Stream.repeatEffectOption(subscriber.take)) }
+          }),
+          ({ subscriber }) => Effect.sync(() => this.subscribers.delete(subscriber))
+        ),
+        ({ stream }) => stream
       )
     )
   }

@@ -291,23 +291,21 @@ export const makeLive = <R>(
 
     const watch = (key: string | Key<unknown>, fallback?: Default): Stream.Stream<unknown, ConfigError> => {
       const path = typeof key === "string" ? key : key.path
-      return Stream.flatMap(
-        feed.stream(() => current),
-        ([first, accepted]) => {
-          let last = first.get(path)
-          const later = accepted.pipe(
-            Stream.filter(({ snapshot }) => {
-              const now = snapshot.get(path)
-              if (equal(last, now)) return false
-              last = now
-              return true
-            }),
-            // The value of that snapshot: by the time it is taken, there may be a newer one, which comes next.
-            Stream.mapEffect(({ snapshot }) => settled(readIn(snapshot, key, fallback)))
-          )
-          return Stream.concat(Stream.fromEffect(Effect.suspend(() => settled(read(key, fallback)))), later)
-        }
-      )
+      return feed.stream((accepted) => {
+        const first = settled(read(key, fallback))
+        let last = current.get(path)
+        const later = accepted.pipe(
+          Stream.filter(({ snapshot }) => {
+            const now = snapshot.get(path)
+            if (equal(last, now)) return false
+            last = now
+            return true
+          }),
+          // The value of that snapshot: by the time it is taken, there may be a newer one, which comes next.
+          Stream.mapEffect(({ snapshot }) => settled(readIn(snapshot, key, fallback)))
+        )
+        return Stream.concat(Stream.fromEffect(first), later)
+      })
     }
 
     const service: Config.Service = {
@@ -317,10 +315,7 @@ export const makeLive = <R>(
       set,
       unset,
       reload: Effect.suspend(() => reported(request(everySource(), false), () => false)).pipe(Effect.asVoid),
-      changes: Stream.flatMap(
-        feed.stream(() => undefined),
-        ([, accepted]) => Stream.mapConcat(accepted, ({ changes }) => changes)
-      ),
+      changes: feed.stream(Stream.mapConcat(({ changes }) => changes)),
       watch: watch as Config.Service["watch"],
       origin: (key) =>
         Effect.suspend(() => {

@@ -10,7 +10,7 @@ const hostile: ReadonlySet<string> = new Set(["__proto__", "constructor", "proto
 export const parsePath = (path: string): ReadonlyArray<string> | Problem => {
   if (path === "") return invalid(path, 'the key is empty; name a value by its dotted path, like "server.port"')
   if (path.length > bounds.characters) {
-    return invalid(`${path.slice(0, 64)}…`, `the key has more than ${bounds.characters} characters`)
+    return invalid(path, `the key has more than ${bounds.characters} characters`)
   }
   const segments = path.split(".")
   if (segments.length > bounds.depth) return invalid(path, `the key is more than ${bounds.depth} sections deep`)
@@ -21,4 +21,7 @@ export const parsePath = (path: string): ReadonlyArray<string> | Problem => {
   return segments
 }
 
-const invalid = (path: string, message: string): Problem => new Problem("invalid_key", message, path)
+const invalid = (path: string, message: string): Problem => new Problem("invalid_key", message, abridged(path))
+
+/** A path for a message, of which nobody knows how long it is. */
+export const abridged = (path: string): string => (path.length > 128 ? `${path.slice(0, 128)}…` : path)

@@ -46,13 +46,13 @@ const section = (record: object, around: ReadonlyArray<string>, budget: { left: 
     if (value === undefined) continue
     const names = parsePath(name)
     const path = around.length === 0 ? name : `${around.join(".")}.${name}`
-    if (names instanceof Problem) throw new Problem("invalid_key", names.message, path)
+    if (names instanceof Problem) throw new Problem("invalid_key", names.message, abridged(path))
     const segments = [...around, ...names]
     if (segments.length > pathBounds.depth || path.length > pathBounds.characters) {
       throw new Problem(
         "invalid_key",
         `the key is longer than ${pathBounds.characters} characters or more than ${pathBounds.depth} sections deep`,
-        shown(segments)
+        abridged(path)
       )
     }
     place(tree, names, node(value, segments, budget), path)
@@ -91,7 +91,7 @@ const frozen = (value: unknown, at: ReadonlyArray<string>, depth: number, budget
   }
   if (value === null || Redacted.isRedacted(value)) return value
   if (depth > pathBounds.depth) {
-    throw new Problem("invalid_value", `it is nested deeper than ${pathBounds.depth} levels`, shown(at))
+    throw new Problem("invalid_value", `it is nested deeper than ${pathBounds.depth} levels`, abridged(at.join(".")))
   }
   if (Array.isArray(value)) {
     return Object.freeze(
@@ -109,17 +109,17 @@ const frozen = (value: unknown, at: ReadonlyArray<string>, depth: number, budget
     if (item === undefined) continue
     spend(at, budget)
     const checked = parsePath(name.replaceAll(".", "") || ".")
-    if (checked instanceof Problem) throw new Problem("invalid_key", checked.message, `${at.join(".")}[].${name}`)
+    if (checked instanceof Problem)
+      throw new Problem("invalid_key", checked.message, abridged(`${at.join(".")}[].${name}`))
     out[name] = frozen(item, at, depth + 1, budget)
   }
   return Object.freeze(out)
 }
 
 const spend = (at: ReadonlyArray<string>, budget: { left: number }): void => {
-  if (--budget.left < 0) throw new Problem("invalid_value", `there are more than ${maxValues} values`, shown(at))
+  if (--budget.left < 0)
+    throw new Problem("invalid_value", `there are more than ${maxValues} values`, abridged(at.join(".")))
 }
-
-const shown = (at: ReadonlyArray<string>): string => at.slice(0, 8).join(".")
 
 /** An object that is its fields and nothing else. */
 const isPlain = (value: unknown): value is object => {

@@ -38,6 +38,9 @@ export const over =
 /** The environment of a process. */
 export const environment = (env: Record<string, string>) => Config.env({ env })
 
+/** Lets the other fibers come as far as they can: a stream that was forked has subscribed by then. */
+export const settled = Effect.repeatN(Effect.yieldNow(), 20)
+
 /** The changes from now on: each run answers those that came since the last. */
 export const collecting = (
   config: Config.Service
@@ -45,7 +48,6 @@ export const collecting = (
   Effect.gen(function* () {
     const queue = yield* Queue.unbounded<Config.Change>()
     yield* Effect.forkScoped(Stream.runForEach(config.changes, (change) => Queue.offer(queue, change)))
-    const settled = Effect.repeatN(Effect.yieldNow(), 20)
     yield* settled
     return Effect.zipRight(settled, Effect.map(Queue.takeAll(queue), Chunk.toReadonlyArray))
   })

@@ -7,6 +7,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Duration, Effect, Layer, Logger, LogLevel, Queue, type Scope, Stream } from "effect"
 import { Config } from "effect-foundation/Config"
 import { Telemetry } from "effect-foundation/Telemetry"
+import { settled } from "./sources.js"
 
 /** A directory of this test alone. */
 const directory = Effect.acquireRelease(
@@ -31,8 +32,7 @@ const watching = (file: string, options: Config.FileOptions = {}) =>
     const config = yield* Config.make({ sources: [Config.file(file, { pollInterval: "100 millis", ...options })] })
     const changes = yield* Queue.unbounded<Config.Change>()
     yield* Effect.forkScoped(Stream.runForEach(config.changes, (change) => Queue.offer(changes, change)))
-    // The subscription begins when the fiber does.
-    yield* Effect.yieldNow()
+    yield* settled
     return { config, changes }
   })
 
