@@ -16,13 +16,15 @@ const post = (alert: Alert) =>
     yield* HttpClient.execute(request).pipe(Effect.flatMap(HttpClientResponse.filterStatusOk))
   }).pipe(Telemetry.span("alerts.post", { region: alert.region }))
 
-/** Posts the alert as soon as the limit of its region admits it. */
+/** Tries again soon, but no sooner than the limit lets it. */
+const patience = Retry.schedule({ times: 50, base: "50 millis", maxDelay: "200 millis" }).pipe(
+  Schedule.tapOutput(() => Telemetry.execute("alerts.retry", { count: 1 }))
+)
+
 const deliver = (alert: Alert) =>
   post(alert).pipe(
     RateLimiter.execute({ name: "alerts", key: alert.region }),
-    Effect.retry(
-      Retry.schedule({ times: 50 }).pipe(Schedule.tapOutput(() => Telemetry.execute("alerts.retry", { count: 1 })))
-    ),
+    Effect.retry(patience),
     Telemetry.span("alerts.delivery", { region: alert.region })
   )
 

@@ -9,13 +9,24 @@ const great = 6
 /** Tells what happens as it happens: each line comes from what a component publishes. */
 export const narrate = ({ happened, style }: Screen) =>
   Effect.gen(function* () {
-    const colours = { open: style.red, half_open: style.yellow, closed: style.green }
+    const colours = {
+      closed: style.green,
+      half_open: style.yellow,
+      open: style.red,
+      forced_open: style.red,
+      disabled: style.dim
+    }
     const outages = {
       refuses: "breaks off in the middle of a page, then answers 503",
       hangs: "takes requests, and answers none",
       recovered: "is well again"
     }
     for (const { name, process } of yield* ServiceRegistry.list()) happened("registry", `${name} is at ${process}`)
+    const limited = new Set<unknown>()
+    yield* Telemetry.attach("narrator", "rate_limiter.rejected", ({ metadata: { key } }) => {
+      if (!limited.has(key)) happened("limit", `Alerts for ${key} have to wait`)
+      limited.add(key)
+    })
     yield* Telemetry.attach("narrator", "feed.outage", ({ metadata }) =>
       happened("feed", `usgs-feed ${outages[metadata.state as keyof typeof outages]}`)
     )
@@ -25,7 +36,9 @@ export const narrate = ({ happened, style }: Screen) =>
       )
     )
     const circuits = CircuitBreaker.changes.pipe(
-      Stream.runForEach(({ name, to }) => Effect.sync(() => happened("circuit", `${name} is ${colours[to](to)}`)))
+      Stream.runForEach(({ name, to, reason }) =>
+        Effect.sync(() => happened("circuit", `${name} is ${colours[to](to)}: ${reason.replaceAll("_", " ")}`))
+      )
     )
     const alerts = AlertDelivered.subscribe().pipe(
       Stream.filter(({ data }) => (data.magnitude ?? 0) >= great),
