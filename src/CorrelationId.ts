@@ -1,7 +1,9 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import type * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
+import * as FiberRefs from "effect/FiberRefs"
 import { dual } from "effect/Function"
 import { globalValue } from "effect/GlobalValue"
 import * as Option from "effect/Option"
@@ -62,6 +64,18 @@ export const shareCorrelationId = (fiber: Fiber.RuntimeFiber<unknown, unknown>):
     ;(fiber as unknown as { setFiberRef: <A>(ref: FiberRef.FiberRef<A>, value: A) => void }).setFiberRef(made, cell)
   }
   return cell
+}
+
+/**
+ * For `updateRefs` of `Runtime.runFork`: the fiber that it starts shares the made id of this one, whichever of them makes
+ * it. Nothing to do where a set id or a span is in force, since the started fiber has that too.
+ */
+export const continueCorrelationId = (
+  fiber: Fiber.RuntimeFiber<unknown, unknown>
+): ((refs: FiberRefs.FiberRefs, fiberId: FiberId.Runtime) => FiberRefs.FiberRefs) | undefined => {
+  if (fiber.currentSpan !== undefined || fiber.currentContext.unsafeMap.get(CorrelationId.key) !== undefined) return
+  const cell = shareCorrelationId(fiber)
+  return (refs, fiberId) => FiberRefs.updateAs(refs, { fiberId, fiberRef: made, value: cell })
 }
 
 /** The id in force in the fiber. Synchronous: to be called from within that fiber. */

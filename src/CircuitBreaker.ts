@@ -1,0 +1,261 @@
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
+import type { Backend as CircuitBreakerBackend } from "./CircuitBreaker/Backend.js"
+import type { State as CircuitState, Outcome as OutcomeOfCall, TransitionReason } from "./CircuitBreaker/Circuit.js"
+import { memory } from "./CircuitBreaker/Memory.js"
+import {
+  type CallOptions,
+  ConfiguredPolicy as CircuitBreakerConfiguredPolicy,
+  type Policy as CircuitBreakerPolicy,
+  type PolicyOptions as CircuitBreakerPolicyOptions,
+  parsePolicy,
+  type TripOptions
+} from "./CircuitBreaker/Policy.js"
+import {
+  type Status as CircuitStatus,
+  type Transition as CircuitTransition,
+  makeService,
+  type Refused
+} from "./CircuitBreaker/Service.js"
+import type { Config } from "./Config.js"
+import { ConfigError, type StoreUnavailable } from "./FoundationError.js"
+import { configuredPolicies } from "./internal/configuredPolicies.js"
+import { type NamedPolicies, noPolicies } from "./internal/namedPolicies.js"
+import { Telemetry } from "./Telemetry.js"
+
+export declare namespace CircuitBreaker {
+  /** The policy of a name, and how the end of the call counts (`classify`). */
+  type Options<A = unknown, E = unknown> = CallOptions<A, E>
+  type Policy = CircuitBreakerPolicy
+  type PolicyOptions = CircuitBreakerPolicyOptions
+  type ConfiguredPolicy = CircuitBreakerConfiguredPolicy
+  type Trip = TripOptions
+  type Outcome = OutcomeOfCall
+  type State = CircuitState
+  type Status = CircuitStatus
+  type Transition = CircuitTransition
+  type Reason = TransitionReason
+  type Backend = CircuitBreakerBackend
+
+  interface MakeOptions {
+    /** Where the circuits are: in the process, where not given. */
+    readonly backend?: Backend
+    /** The policies that are stated outside of the code. */
+    readonly policies?: NamedPolicies<ConfiguredPolicy>
+    /** How many circuits are kept: 10,000 where not given. */
+    readonly maxCircuits?: number
+  }
+
+  interface Execute<Needs> {
+    <A, E, R>(
+      effect: Effect.Effect<A, E, R>,
+      options?: Options<NoInfer<A>, NoInfer<E>>
+    ): Effect.Effect<A, E | Refused, R | Needs>
+    <A0 = unknown, E0 = unknown>(
+      options?: Options<A0, E0>
+    ): <A extends A0, E extends E0, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | Refused, R | Needs>
+  }
+
+  interface Service {
+    readonly execute: Execute<never>
+    readonly state: (name: string) => Effect.Effect<State, StoreUnavailable>
+    readonly status: (name: string) => Effect.Effect<Status, StoreUnavailable>
+    readonly states: Effect.Effect<ReadonlyArray<Status>, StoreUnavailable>
+    readonly reset: (name: string) => Effect.Effect<void, StoreUnavailable>
+    readonly forceOpen: (name: string) => Effect.Effect<void, StoreUnavailable>
+    readonly disable: (name: string) => Effect.Effect<void, StoreUnavailable>
+    readonly changes: Stream.Stream<Transition>
+  }
+}
+
+/** How many circuits are kept, where `make` is not told otherwise. */
+const defaultMaxCircuits = 10_000
+
+const make = (
+  options: CircuitBreaker.MakeOptions = {}
+): Effect.Effect<CircuitBreaker.Service, ConfigError, Telemetry> => {
+  const { backend = memory, maxCircuits = defaultMaxCircuits, policies = noPolicies } = options
+  return Number.isSafeInteger(maxCircuits) && maxCircuits >= 1
+    ? build(backend, policies, maxCircuits)
+    : Effect.fail(
+        new ConfigError({
+          reason: "invalid_value",
+          path: "circuitBreaker.maxCircuits",
+          message: `maxCircuits must be a whole number from 1 on, but is ${maxCircuits}`
+        })
+      )
+}
+
+const build = (
+  backend: CircuitBreakerBackend,
+  policies: NamedPolicies<CircuitBreakerConfiguredPolicy>,
+  maxCircuits = defaultMaxCircuits
+): Effect.Effect<CircuitBreaker.Service, never, Telemetry> =>
+  Effect.map(Telemetry, (telemetry) => {
+    const { run, ...service } = makeService(backend, policies, telemetry, maxCircuits)
+    return {
+      ...service,
+      state: (name) => Effect.map(service.status(name), ({ state }) => state),
+      execute: bothForms(<A, E, R>(effect: Effect.Effect<A, E, R>, options?: CallOptions<A, E>) =>
+        Effect.withFiberRuntime<A, E | Refused, R>((fiber, { runtimeFlags }) =>
+          run(fiber, runtimeFlags, effect, options)
+        )
+      )
+    }
+  })
+
+/** Both forms of `execute`, of the one with the effect first. */
+const bothForms = <Needs>(
+  dataFirst: <A, E, R>(
+    effect: Effect.Effect<A, E, R>,
+    options?: CallOptions<A, E>
+  ) => Effect.Effect<A, E | Refused, R | Needs>
+): CircuitBreaker.Execute<Needs> => {
+  function execute<A, E, R>(first?: Effect.Effect<A, E, R> | CallOptions<A, E>, options?: CallOptions<A, E>): unknown {
+    return Effect.isEffect(first)
+      ? dataFirst(first, options)
+      : (effect: Effect.Effect<A, E, R>) => dataFirst(effect, first)
+  }
+  // The overloads say what each of the two branches answers, which one signature cannot.
+  return execute as CircuitBreaker.Execute<Needs>
+}
+
+/**
+ * Stops calling what fails, and tries again with care.
+ *
+ * A closed circuit lets every call through. After `maxFailures` failures with no success between them (or, with
+ * `trip: { type: "rate" }`, at a share of failed or slow calls) it opens, on exactly that failure, and rejects calls
+ * with CircuitOpen for `resetTimeout`. Then it is half-open: it lets `probes` calls through and rejects the rest. All
+ * probes must succeed for it to close; one that fails, or is slow where slow calls are watched, opens it again.
+ *
+ * - Typed failures, defects and timeouts are failures; `classify` may judge otherwise of what the effect ended with. An
+ *   interruption counts as nothing, and frees the place of the probe.
+ * - A result counts only in the stretch of the state that its call began in: what comes late changes nothing.
+ * - A probe that does not end holds the circuit no longer than `timeout` (without one, than the opening lasted); then
+ *   another is let through, and the first no longer counts.
+ * - Time is the monotonic time of the Clock: a jump of the wall clock opens, closes and frees nothing.
+ * - The first policy that the code states for a name stays; a second is reported (`circuit_breaker.policy.conflict`, and
+ *   one warning in the log). Fields left out are not compared, so `{ name }` alone uses what is in force.
+ * - At most 10,000 circuits are kept (`maxCircuits`). A new name past that takes the place of the closed circuit that was
+ *   used longest ago; only where none is closed, of another.
+ */
+export class CircuitBreaker extends Context.Tag("effect-foundation/CircuitBreaker")<
+  CircuitBreaker,
+  CircuitBreaker.Service
+>() {
+  /** The service over a backend (in the process, where not given). Fails with ConfigError on an impossible `maxCircuits`. */
+  static readonly make = make
+
+  /** The circuits of this process, with the policies that the code states. */
+  static readonly layer: Layer.Layer<CircuitBreaker, never, Telemetry> = Layer.effect(
+    CircuitBreaker,
+    build(memory, noPolicies)
+  )
+
+  /**
+   * The circuits of this process. What the configuration states under `circuitBreaker.<name>` (`timeout`, `maxFailures`,
+   * `resetTimeout`, `probes`, `trip`) wins over the code, field by field and live. The state of the circuit survives such a
+   * change: a lowered `maxFailures` holds from the next failure on, another `resetTimeout` from the next opening on.
+   */
+  static readonly layerConfig: Layer.Layer<CircuitBreaker, never, Telemetry | Config> = Layer.scoped(
+    CircuitBreaker,
+    Effect.flatMap(configuredPolicies("circuitBreaker", CircuitBreakerConfiguredPolicy), (policies) =>
+      build(memory, policies)
+    )
+  )
+
+  /**
+   * Checks a policy, once and in advance; it serves as options. Left with a ConfigError for what cannot be a policy.
+   *
+   * @example
+   * import { CircuitBreaker } from "effect-foundation/CircuitBreaker"
+   * import { Effect } from "effect"
+   *
+   * const program = Effect.gen(function* () {
+   *   const payments = yield* CircuitBreaker.policy({ name: "payments", timeout: "1 second", probes: 3 })
+   *   const error = yield* CircuitBreaker.policy({ name: "payments", maxFailures: 0 }).pipe(Effect.flip)
+   *   yield* Effect.log(payments.maxFailures, error.message)
+   * })
+   *
+   * Effect.runSync(program)
+   */
+  static readonly policy = (
+    options: CircuitBreakerPolicyOptions = {}
+  ): Either.Either<CircuitBreakerPolicy, ConfigError> => parsePolicy(options)
+
+  /**
+   * Runs the effect if the circuit of the name lets it through; else fails with CircuitOpen at once. Its `retryAfter` is
+   * always finite: the rest of the opening, of the lease of a probe, or, where forced open, `resetTimeout` as a hint.
+   *
+   * What the effect fails or dies with passes through unchanged. Past `timeout` the work is interrupted and the call fails
+   * with OperationTimeout, as soon as the work has ended, and no more than a turn of the event loop later: what does not
+   * let itself be interrupted, and finalizers that wait, go on in the background. Interruption of the caller interrupts
+   * the work and waits for it. Without a timeout (`Duration.infinity`) the effect runs in the fiber of the caller.
+   *
+   * Options that cannot be (see {@link CircuitBreaker.policy}) are a defect: a ConfigError.
+   *
+   * @example
+   * import { CircuitBreaker } from "effect-foundation/CircuitBreaker"
+   * import { Telemetry } from "effect-foundation/Telemetry"
+   * import { Effect, Layer } from "effect"
+   *
+   * const charge = (order: number) =>
+   *   Effect.fail(`no answer for order ${order}`).pipe(
+   *     CircuitBreaker.execute({ name: "payments", timeout: "1 second", maxFailures: 2 }),
+   *     Effect.catchTag("CircuitOpen", (error) => Effect.log(error.message)),
+   *     Effect.catchTag("OperationTimeout", (error) => Effect.log(error.message)),
+   *     Effect.catchAll((error) => Effect.log(error))
+   *   )
+   *
+   * const layer = CircuitBreaker.layer.pipe(Layer.provide(Telemetry.layer))
+   * Effect.runPromise(Effect.forEach([1, 2, 3], charge).pipe(Effect.provide(layer)))
+   */
+  static readonly execute: CircuitBreaker.Execute<CircuitBreaker> = bothForms(
+    <A, E, R>(effect: Effect.Effect<A, E, R>, options?: CallOptions<A, E>) =>
+      Effect.flatMap(CircuitBreaker, (breaker) => breaker.execute(effect, options))
+  )
+
+  /** The state of the circuit; one that was never used is closed. An opening whose time is over reads `half_open`. */
+  static readonly state = (name: string) => Effect.flatMap(CircuitBreaker, (breaker) => breaker.state(name))
+
+  /** The state of the circuit, how long until the next call has a chance, and the policy in force. */
+  static readonly status = (name: string) => Effect.flatMap(CircuitBreaker, (breaker) => breaker.status(name))
+
+  /** All circuits that this process uses. */
+  static readonly states = Effect.flatMap(CircuitBreaker, (breaker) => breaker.states)
+
+  /** Closes the circuit, whatever its state, and forgets what was counted; results of calls that are out no longer count. */
+  static readonly reset = (name: string) => Effect.flatMap(CircuitBreaker, (breaker) => breaker.reset(name))
+
+  /** Rejects every call from now on, until `reset`. */
+  static readonly forceOpen = (name: string) => Effect.flatMap(CircuitBreaker, (breaker) => breaker.forceOpen(name))
+
+  /** Lets every call through from now on and counts nothing, until `reset`. The timeout holds all the same. */
+  static readonly disable = (name: string) => Effect.flatMap(CircuitBreaker, (breaker) => breaker.disable(name))
+
+  /**
+   * The changes of state from the start of the stream on, each once. A subscriber that is more than 1024 behind loses the
+   * oldest.
+   *
+   * @example
+   * import { CircuitBreaker } from "effect-foundation/CircuitBreaker"
+   * import { Telemetry } from "effect-foundation/Telemetry"
+   * import { Effect, Fiber, Layer, Stream } from "effect"
+   *
+   * const program = Effect.gen(function* () {
+   *   const first = yield* CircuitBreaker.changes.pipe(Stream.take(1), Stream.runCollect, Effect.fork)
+   *   yield* Effect.yieldNow()
+   *   yield* CircuitBreaker.forceOpen("payments")
+   *   yield* Effect.log(yield* Fiber.join(first)) // { name: "payments", from: "closed", to: "forced_open", … }
+   * })
+   *
+   * const layer = CircuitBreaker.layer.pipe(Layer.provide(Telemetry.layer))
+   * Effect.runPromise(program.pipe(Effect.provide(layer)))
+   */
+  static readonly changes: Stream.Stream<CircuitTransition, never, CircuitBreaker> = Stream.unwrap(
+    Effect.map(CircuitBreaker, (breaker) => breaker.changes)
+  )
+}

@@ -1,0 +1,218 @@
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as RuntimeFlags from "effect/RuntimeFlags"
+import { correlationIdOf } from "../CorrelationId.js"
+import type { CircuitOpen, OperationTimeout, StoreUnavailable } from "../FoundationError.js"
+import { within } from "../internal/deadline.js"
+import { clockOf, monotonicMicros, waitOf } from "../internal/monotonic.js"
+import type { NamedPolicies } from "../internal/namedPolicies.js"
+import type { Telemetry } from "../Telemetry.js"
+import type { Answer, Backend, Control, RuntimeFiber } from "./Backend.js"
+import { Changes } from "./Changes.js"
+import { type Move, type Outcome, Permit, type Rejection, type State } from "./Circuit.js"
+import { type Named, PoliciesInForce } from "./PoliciesInForce.js"
+import type { CallOptions, ConfiguredPolicy, Policy } from "./Policy.js"
+import { circuitOpen, operationTimeout } from "./Refusal.js"
+
+/** What `execute` adds to the errors of the effect. */
+export type Refused = CircuitOpen | OperationTimeout | StoreUnavailable
+
+/** A change of state. */
+export interface Transition extends Move {
+  readonly name: string
+}
+
+/** A circuit as it stands. */
+export interface Status {
+  readonly name: string
+  readonly state: State
+  /** How long until the next call has a chance, in milliseconds rounded up; zero where it has one now. */
+  readonly retryAfter: Duration.Duration
+  /** What is in force, the configuration included. */
+  readonly policy: Policy
+}
+
+type Flags = RuntimeFlags.RuntimeFlags
+
+const noOptions = {}
+
+export const makeService = (
+  backend: Backend,
+  configured: NamedPolicies<ConfiguredPolicy>,
+  telemetry: Telemetry.Service,
+  maxCircuits: number
+) => {
+  const changes = new Changes<Transition>()
+  const policies = new PoliciesInForce(
+    backend,
+    configured,
+    {
+      moved: (name, move) => {
+        telemetry.emit("circuit_breaker.transition", { count: 1 }, { name, ...move })
+        changes.publish({ name, ...move })
+      },
+      conflict: (name) => telemetry.emit("circuit_breaker.policy.conflict", { count: 1 }, { name })
+    },
+    maxCircuits
+  )
+
+  const run = <A, E, R>(
+    fiber: RuntimeFiber,
+    flags: Flags,
+    effect: Effect.Effect<A, E, R>,
+    options: CallOptions<A, E> = noOptions
+  ): Effect.Effect<A, E | Refused, R> => {
+    const named = policies.of(options)
+    const { terms, warning } = named
+    if (warning !== undefined) {
+      named.warning = undefined
+      return Effect.zipRight(
+        Effect.logWarning(warning),
+        Effect.suspend(() => run(fiber, flags, effect, options))
+      )
+    }
+    const permit = named.circuit.pass(terms, fiber)
+    // The way of nearly all calls without a timeout: one continuation. When the call is interrupted it does not run, and
+    // need not: an interruption counts as nothing, and the permit leaves nothing to give back.
+    if (permit !== undefined && terms.timeoutMillis === Number.POSITIVE_INFINITY && !isMeasured()) {
+      return settling(effect, new Call<A, E>(fiber, named, permit, options.classify))
+    }
+    // From here on an interruption must be seen, so none may fall between the permit and the continuation.
+    return Effect.uninterruptible(
+      Effect.suspend(() =>
+        permit !== undefined
+          ? perform(fiber, flags, effect, new Call<A, E>(fiber, named, permit, options.classify))
+          : after(
+              named.circuit.acquire(terms, fiber),
+              (answer): Effect.Effect<A, E | Refused, R> =>
+                answer instanceof Permit
+                  ? perform(fiber, flags, effect, new Call<A, E>(fiber, named, answer, options.classify))
+                  : reject(fiber, named, answer)
+            )
+      )
+    )
+  }
+
+  const perform = <A, E, R>(
+    fiber: RuntimeFiber,
+    flags: Flags,
+    effect: Effect.Effect<A, E, R>,
+    call: Call<A, E>
+  ): Effect.Effect<A, E | OperationTimeout, R> => {
+    const { timeoutMillis } = call.named.terms
+    return timeoutMillis === Number.POSITIVE_INFINITY
+      ? settling(RuntimeFlags.interruptible(flags) ? Effect.interruptible(effect) : effect, call)
+      : within<A, E, R, A, E | OperationTimeout>(fiber, flags, effect, timeoutMillis, call)
+  }
+
+  const settling = <A, E, R>(effect: Effect.Effect<A, E, R>, call: Call<A, E>): Effect.Effect<A, E, R> =>
+    Effect.matchCauseEffect(effect, {
+      onSuccess: (value) => call.onSuccess(value),
+      onFailure: (cause) => call.onFailure(cause)
+    })
+
+  const reject = (fiber: RuntimeFiber, { terms }: Named, rejection: Rejection): Effect.Effect<never, CircuitOpen> => {
+    const error = circuitOpen(terms.policy, rejection, correlationIdOf(fiber))
+    if (telemetry.enabled("circuit_breaker.rejected")) {
+      telemetry.emit(
+        "circuit_breaker.rejected",
+        { count: 1, retryAfter: Duration.toMillis(error.retryAfter) },
+        { name: terms.policy.name, state: rejection.state }
+      )
+    }
+    return Effect.fail(error)
+  }
+
+  const isMeasured = (): boolean => telemetry.enabled("circuit_breaker.call")
+
+  /** One call that was let through: settles it, whichever way it ends. */
+  class Call<A, E> {
+    private readonly since: number
+    private readonly measured = isMeasured()
+
+    constructor(
+      private readonly fiber: RuntimeFiber,
+      readonly named: Named,
+      private readonly permit: Permit,
+      private readonly classify: CallOptions<A, E>["classify"]
+    ) {
+      this.since = this.measured || named.terms.timed ? monotonicMicros(clockOf(fiber)) : -1
+    }
+
+    onSuccess(value: A): Effect.Effect<A> {
+      const outcome = this.classify === undefined ? "success" : judge(this.classify, Exit.succeed(value))
+      return then(this.settle(outcome, outcome), Effect.succeed(value))
+    }
+
+    onFailure(cause: Cause.Cause<E>): Effect.Effect<never, E> {
+      if (Cause.isInterruptedOnly(cause)) return then(this.settle("ignore", "interrupted"), Effect.failCause(cause))
+      const outcome = this.classify === undefined ? "failure" : judge(this.classify, Exit.failCause(cause))
+      return then(this.settle(outcome, outcome), Effect.failCause(cause))
+    }
+
+    onExit(exit: Exit.Exit<A, E>): Effect.Effect<A, E> {
+      return Exit.isSuccess(exit) ? this.onSuccess(exit.value) : this.onFailure(exit.cause)
+    }
+
+    onTimeout(): Effect.Effect<never, OperationTimeout> {
+      const error = operationTimeout(this.named.terms.policy, correlationIdOf(this.fiber))
+      return then(this.settle("failure", "timeout"), Effect.fail(error))
+    }
+
+    onInterrupt(): Effect.Effect<void> {
+      return then(this.settle("ignore", "interrupted"), Effect.void)
+    }
+
+    private settle(outcome: Outcome, label: string): Answer<void> {
+      const { fiber, measured, named, permit, since } = this
+      const elapsed = since < 0 ? 0 : monotonicMicros(clockOf(fiber)) - since
+      if (measured) {
+        telemetry.emit("circuit_breaker.call", { duration: elapsed / 1000 }, { name: named.name, outcome: label })
+      }
+      // A policy that has changed since the call began holds for its outcome.
+      policies.refresh(named)
+      return named.circuit.settle(permit, outcome, elapsed, named.terms, fiber)
+    }
+  }
+
+  const control = (control: Control) => (name: string) =>
+    Effect.withFiberRuntime<void, StoreUnavailable>((fiber) => {
+      const named = control === "reset" ? policies.peek(name) : policies.of({ name })
+      return after(named.circuit.control(control, named.terms, fiber), () => Effect.void)
+    })
+
+  const statusOf = (named: Named) =>
+    Effect.withFiberRuntime<Status, StoreUnavailable>((fiber) =>
+      after(named.circuit.standing(named.terms, fiber), ({ retryAfter, state }) =>
+        Effect.succeed({ name: named.name, state, retryAfter: waitOf(retryAfter), policy: named.terms.policy })
+      )
+    )
+
+  return {
+    run,
+    status: (name: string) => Effect.suspend(() => statusOf(policies.peek(name))),
+    states: Effect.suspend(() => Effect.forEach(policies.all(), statusOf)),
+    reset: control("reset"),
+    forceOpen: control("force_open"),
+    disable: control("disable"),
+    changes: changes.stream
+  }
+}
+
+const after = <A, B, E, E2, R>(answer: Answer<A, E>, next: (answer: A) => Effect.Effect<B, E2, R>) =>
+  Effect.isEffect(answer) ? Effect.flatMap(answer, next) : next(answer)
+
+const then = <A, E>(settled: Answer<void>, end: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  settled === undefined ? end : Effect.zipRight(settled, end)
+
+/** A classification that throws has not said that all is well. */
+const judge = <A, E>(classify: (exit: Exit.Exit<A, E>) => Outcome, exit: Exit.Exit<A, E>): Outcome => {
+  try {
+    const outcome = classify(exit)
+    return outcome === "success" || outcome === "ignore" ? outcome : "failure"
+  } catch {
+    return "failure"
+  }
+}

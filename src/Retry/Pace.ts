@@ -1,0 +1,18 @@
+/** How waits grow, in milliseconds. */
+export interface Pace {
+  readonly base: number
+  readonly factor: number
+  readonly maxDelay: number
+  /** From 0 to 1: the share of a wait that is random. */
+  readonly jitter: number
+}
+
+/**
+ * The wait after the n-th failure (from 0), in whole milliseconds: at least what is asked for, with the random share on
+ * top of whichever is longer, that or the share of the backoff that is not random. `random` is from 0 to 1.
+ */
+export const waitAfter = (pace: Pace, failure: number, askedFor: number, random: number): number => {
+  const backoff = Math.min(pace.maxDelay, pace.base * pace.factor ** failure)
+  const spread = backoff * pace.jitter
+  return Math.ceil(Math.max(askedFor, backoff - spread) + random * spread)
+}
