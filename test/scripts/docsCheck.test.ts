@@ -83,7 +83,7 @@ describe("docs:check", { timeout: 60_000 }, () => {
 
   const check = (root: string): Promise<{ readonly code: number; readonly output: string }> =>
     new Promise((resolve) => {
-      const args = ["--import", "tsx", join(project, "scripts/docs-check.ts"), "--root", root, "--limit", "3"]
+      const args = ["--import", "tsx", join(project, "scripts/docs-check.ts"), "--root", root, "--limit", "5"]
       execFile(process.execPath, args, { cwd: project }, (error, stdout, stderr) =>
         resolve({ code: error === null ? 0 : Number(error.code), output: stdout + stderr })
       )
@@ -147,7 +147,7 @@ describe("docs:check", { timeout: 60_000 }, () => {
     })
 
     it("where it does not end", () => {
-      expect(failed.output).toMatch(/^README\.md:16: does not end within 3 s/m)
+      expect(failed.output).toMatch(/^README\.md:16: does not end within 5 s/m)
     })
 
     it("where it imports what the package does not export", () => {
