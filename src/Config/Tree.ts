@@ -1,5 +1,5 @@
 import * as Redacted from "effect/Redacted"
-import { parsePath, bounds as pathBounds } from "./Path.js"
+import { abridged, parsePath, bounds as pathBounds } from "./Path.js"
 import { Problem } from "./Problem.js"
 
 /** A source, or the value of an override, holds at most so many values. */
@@ -28,8 +28,17 @@ const attempt = <A>(run: (budget: { left: number }) => A): A | Problem => {
   try {
     return run({ left: maxValues })
   } catch (error) {
-    // A getter of the caller's own object may throw whatever it likes.
-    return error instanceof Problem ? error : new Problem("invalid_value", "a value could not be read")
+    if (error instanceof Problem) return error
+    throw error
+  }
+}
+
+/** The fields of an object that somebody else made: a getter in it may throw whatever it likes. */
+const fieldsOf = (object: object, at: ReadonlyArray<string>): ReadonlyArray<readonly [string, unknown]> => {
+  try {
+    return Object.entries(object)
+  } catch {
+    throw new Problem("invalid_value", "a value in it cannot be read; its getter throws", abridged(at.join(".")))
   }
 }
 
@@ -41,8 +50,7 @@ const node = (value: unknown, segments: ReadonlyArray<string>, budget: { left: n
 
 const section = (record: object, around: ReadonlyArray<string>, budget: { left: number }): Tree => {
   const tree: Tree = new Map()
-  for (const name of Object.keys(record)) {
-    const value: unknown = Reflect.get(record, name)
+  for (const [name, value] of fieldsOf(record, around)) {
     if (value === undefined) continue
     const names = parsePath(name)
     const path = around.length === 0 ? name : `${around.join(".")}.${name}`
@@ -104,8 +112,7 @@ const frozen = (value: unknown, at: ReadonlyArray<string>, depth: number, budget
   if (value instanceof Date) return new Date(value)
   if (!isPlain(value)) return value
   const out: Record<string, unknown> = Object.create(null)
-  for (const name of Object.keys(value)) {
-    const item: unknown = Reflect.get(value, name)
+  for (const [name, item] of fieldsOf(value, at)) {
     if (item === undefined) continue
     spend(at, budget)
     const checked = parsePath(name.replaceAll(".", "") || ".")

@@ -48,7 +48,7 @@ it("a read by key is of the type of its schema", () => {
 
 it("an object is no default: its fields would not be checked", () => {
   // @ts-expect-error a section is read with a key
-  Config.get("server", { port: 1 })
+  expectTypeOf(Config.get("server", { port: 1 }))
 })
 
 it("a value that is set by key is of the type of the key", () => {
@@ -56,7 +56,7 @@ it("a value that is set by key is of the type of the key", () => {
   expectTypeOf(Config.set(Port, 1)).toEqualTypeOf<Read<void>>()
   expectTypeOf(Config.set("port", 1)).toEqualTypeOf<Read<void>>()
   // @ts-expect-error it is a number
-  Config.set(Port, "1")
+  expectTypeOf(Config.set(Port, "1"))
 })
 
 it("a watch is typed as a read is", () => {

@@ -4,7 +4,7 @@ import * as path from "node:path"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { describe, expect, it } from "@effect/vitest"
-import { Duration, Effect, Layer, Logger, LogLevel, Queue, type Scope, Stream } from "effect"
+import { Effect, Layer, Logger, LogLevel, Queue, type Scope, Stream } from "effect"
 import { Config } from "effect-foundation/Config"
 import { Telemetry } from "effect-foundation/Telemetry"
 import { settled } from "./sources.js"
@@ -40,7 +40,7 @@ const watching = (file: string, options: Config.FileOptions = {}) =>
 const until = (changes: Queue.Dequeue<Config.Change>, key: string, after: unknown) =>
   Queue.take(changes).pipe(
     Effect.repeat({ until: (change) => change.key === key && change.after === after }),
-    Effect.timeoutFail({ duration: Duration.seconds(20), onTimeout: () => new Error(`${key} never was ${after}`) })
+    Effect.timeout("20 seconds")
   )
 
 const write = (file: string, text: string) => Effect.sync(() => fs.writeFileSync(file, text))
