@@ -1,0 +1,96 @@
+import { readFileSync } from "node:fs"
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Exit, Scope } from "effect"
+import { CircuitBreaker, Config, Events, RateLimiter, ServiceRegistry, Telemetry } from "effect-foundation"
+import { FoundationTest, TelemetryRecording } from "effect-foundation/Testing"
+import { catalogue } from "../src/Telemetry/Catalogue.js"
+
+interface Row {
+  readonly name: string
+  readonly measurements: ReadonlyArray<string>
+  readonly metadata: ReadonlyArray<string>
+}
+
+/** Everything that makes a component emit. */
+const everything = Effect.gen(function* () {
+  yield* Config.set("greeting", "hello")
+  yield* Config.reload
+  yield* Config.set("rateLimiter.api", { maxRequests: 0 })
+  yield* Effect.yieldNow()
+
+  yield* Events.store({ type: "order_placed" })
+  yield* Events.get()
+  yield* Events.prune({ type: "order_placed" })
+  yield* Effect.flip(Events.store({ type: "" }))
+
+  yield* Telemetry.attach("broken", "test.*", () => {
+    throw new Error("boom")
+  })
+  yield* Telemetry.metrics([Telemetry.counter("test.request", { tags: ["user"], maxSeries: 1 })])
+  yield* Telemetry.execute("test.request", {}, { user: "ada" })
+  yield* Telemetry.execute("test.request", {}, { user: "bob" })
+
+  const scope = yield* Scope.make()
+  yield* Scope.extend(ServiceRegistry.register("auth", new URL("http://auth")), scope)
+  yield* Effect.flip(ServiceRegistry.register("auth", new URL("http://other")))
+  yield* Scope.close(scope, Exit.void)
+
+  const call = Effect.void.pipe(CircuitBreaker.execute({ name: "payments", maxFailures: 1 }))
+  yield* call
+  yield* CircuitBreaker.forceOpen("payments")
+  yield* Effect.flip(call)
+  yield* Effect.ignore(Effect.void.pipe(CircuitBreaker.execute({ name: "payments", maxFailures: 2 })))
+
+  yield* RateLimiter.consume({ name: "mail", maxRequests: 1 })
+  yield* Effect.flip(RateLimiter.consume({ name: "mail", maxRequests: 1 }))
+  yield* Effect.ignore(RateLimiter.consume({ name: "mail", maxRequests: 2 }))
+}).pipe(Effect.scoped)
+
+const byName = (one: Row, other: Row) => (one.name < other.name ? -1 : one.name > other.name ? 1 : 0)
+
+const listed: ReadonlyArray<Row> = Object.entries(catalogue)
+  .map(([name, { measurements, metadata }]) => ({ name, measurements, metadata }))
+  .sort(byName)
+
+/** The rows of the table under the heading in the README. */
+const documented = (): ReadonlyArray<Row & { readonly when: string }> => {
+  const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8")
+  const [, section = ""] = /\n## Telemetry catalogue\n([\s\S]*?)\n## /.exec(readme) ?? []
+  return section
+    .split("\n")
+    .filter((line) => line.startsWith("| `"))
+    .map((line) => {
+      const [name = "", when = "", measurements = "", metadata = ""] = line
+        .split("|")
+        .slice(1)
+        .map((cell) => cell.trim())
+      const quoted = (cell: string) => Array.from(cell.matchAll(/`([^`]+)`/g), ([, word = ""]) => word)
+      return { name: quoted(name)[0] ?? "", when, measurements: quoted(measurements), metadata: quoted(metadata) }
+    })
+    .sort(byName)
+}
+
+describe("the telemetry catalogue", () => {
+  it.effect("lists every event that the components emit, each with its measurements and metadata, and no other", () =>
+    Effect.gen(function* () {
+      yield* everything
+      const events = yield* (yield* TelemetryRecording).events
+      const rows = new Map<string, Row>()
+      for (const { measurements, metadata, name } of events) {
+        if (name.startsWith("test.")) continue
+        const row = { name, measurements: Object.keys(measurements), metadata: Object.keys(metadata) }
+        const sorted = (entry: Row) => [[...entry.measurements].sort(), [...entry.metadata].sort()]
+        const stated = listed.find((entry) => entry.name === name)
+        expect(stated && sorted(stated), name).toEqual(sorted(row))
+        rows.set(name, row)
+      }
+      expect([...rows.keys()].sort()).toEqual(listed.map(({ name }) => name))
+    }).pipe(Effect.provide(FoundationTest))
+  )
+
+  it("stands in the README as it is", () => {
+    expect(documented()).toEqual(
+      listed.map((row) => ({ ...row, when: catalogue[row.name as keyof typeof catalogue].when }))
+    )
+  })
+})
