@@ -1,5 +1,5 @@
 import { NodeRuntime } from "@effect/platform-node"
-import { Effect } from "effect"
+import { Effect, Layer } from "effect"
 import { CorrelationId, Events, FoundationLive } from "effect-foundation"
 import { checkout, Payments } from "./Checkout.js"
 
@@ -12,4 +12,4 @@ const program = Effect.gen(function* () {
   }
 })
 
-program.pipe(Effect.provide(Payments.layer), Effect.provide(FoundationLive), NodeRuntime.runMain)
+program.pipe(Effect.provide(Layer.merge(FoundationLive, Payments.layer)), NodeRuntime.runMain)
