@@ -1,4 +1,4 @@
-import { Duration, Effect, Config as EffectConfig, Layer, Metric, Schema } from "effect"
+import { Duration, Effect, Config as EffectConfig, Layer, Metric, Runtime, Schema } from "effect"
 import { CircuitBreaker, Config, Events, Foundation, RateLimiter, ServiceRegistry, Telemetry } from "effect-foundation"
 import { CircuitOpen } from "effect-foundation/FoundationError"
 import { Bench } from "tinybench"
@@ -133,8 +133,7 @@ const microseconds = (value: number) => value.toFixed(value < 10 ? 2 : 1).padSta
 /** `npm run bench -- <part of a name>` runs the rows of that name. */
 const program = Effect.gen(function* () {
   const runtime = yield* Effect.runtime<Foundation>()
-  const run = <E>(work: Effect.Effect<unknown, E, Foundation>) =>
-    Effect.runPromise(Effect.provide(sample(work), runtime.context))
+  const run = <E>(work: Effect.Effect<unknown, E, Foundation>) => Runtime.runPromise(runtime)(sample(work))
 
   yield* ServiceRegistry.register("auth", new URL("http://auth"))
   yield* Telemetry.metrics([Telemetry.counter("counted", { tags: ["route"] })])
