@@ -17,7 +17,7 @@ export const narrate = ({ happened, style }: Screen) =>
       disabled: style.dim
     }
     const outages = {
-      refuses: "breaks off in the middle of a page, then answers 503",
+      refuses: "breaks off within a page, then answers 503",
       hangs: "takes requests, and answers none",
       recovered: "is well again"
     }

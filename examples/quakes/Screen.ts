@@ -36,8 +36,10 @@ export const makeScreen = Effect.gen(function* () {
     print(`${style.dim(seconds(elapsed()).padStart(7))}  ${style.bold(part.padEnd(8))}  ${what}`)
 
   const draw = ({ done, total, note }: Progress) => {
-    const width = Math.max(0, Math.min(32, (process.stdout.columns || 80) - 48))
-    process.stdout.write(`${clearLine}  ${bar(done, total, width, style)}  ${count(done)} of ${count(total)}  ${note}`)
+    const width = Math.max(0, Math.min(30, (process.stdout.columns || 80) - 50))
+    process.stdout.write(
+      `${clearLine}  ${bar(done, total, width, style)}  ${count(done).padStart(5)} of ${count(total)}  ${note}`
+    )
   }
   let said = 0
   const say = ({ done, total, note }: Progress) => {
