@@ -25,6 +25,8 @@ it("keys made anew for each read count once where they have one schema, and a fe
   for (let index = 0; index < 2 * bounds.keys; index++) {
     declared.addKey(Config.key("b", Schema.Number.pipe(Schema.lessThan(10)), { default: 1 }))
   }
+  declared.addKey(Config.key("a", Schema.Number.pipe(Schema.lessThan(10)), { default: 1 }))
+  expect(declared.check(snapshotOf({ a: 11 }))?.path).toBe("a")
   declared.addKind("c", "number")
   expect(declared.check(snapshotOf({ c: "x" }))).toMatchObject({ path: "c" })
   expect(declared.check(snapshotOf({ b: 11 }))?.context).toEqual({ invalid: ["b"] })

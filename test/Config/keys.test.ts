@@ -219,12 +219,12 @@ describe("merging", () => {
 
   it.scoped("freezes what it answers: nobody changes it for the others", () =>
     Effect.gen(function* () {
-      const given = { server: { ports: [1, 2], tls: { on: true } } }
+      const given = { server: { ports: [1, 2], tls: { on: true }, list: [{ a: { b: 1 } }] } }
       yield* Effect.gen(function* () {
         given.server.ports.push(3)
         given.server.tls.on = false
         const server = yield* Config.get("server")
-        expect(server).toEqual({ ports: [1, 2], tls: { on: true } })
+        expect(server).toEqual({ ports: [1, 2], tls: { on: true }, list: [{ a: { b: 1 } }] })
         const walk = (value: unknown): void => {
           if (typeof value !== "object" || value === null) return
           expect(Object.isFrozen(value)).toBe(true)
