@@ -89,7 +89,7 @@ const make: Effect.Effect<Telemetry.Service, never, Scope.Scope> = Effect.gen(fu
     options?: Telemetry.AttachOptions
   ) => {
     const problem = problemOfSelector(selector)
-    if (problem !== undefined) return Effect.die(invalidSelector(id, problem))
+    if (problem !== undefined) return Effect.dieSync(() => invalidSelector(id, problem))
     return Effect.flatMap(Effect.runtime<R | Scope.Scope>(), (runtime) => {
       // A runtime that has more than is asked of it: the services of R are given to the handler's effects one by one.
       const attached = new Attached(id, selector, handler, runtime as Runtime.Runtime<never>, options?.log === true)

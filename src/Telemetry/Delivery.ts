@@ -219,8 +219,7 @@ const startIn = (run: Run, emitter: Emitter, correlationId: string) => {
   })
   return <A, E>(effect: Effect.Effect<A, E>): Fiber.RuntimeFiber<A, E> =>
     Runtime.runFork(runtime, effect, {
-      updateRefs: (refs, fiberId) =>
-        FiberRefs.updateAs(FiberRefs.forkAs(refs, fiberId), { fiberId, fiberRef: runOfFiber, value: run })
+      updateRefs: (refs, fiberId) => FiberRefs.updateAs(refs, { fiberId, fiberRef: runOfFiber, value: run })
     })
 }
 

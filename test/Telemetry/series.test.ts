@@ -27,6 +27,8 @@ describe("the text of a tag", () => {
   })
 
   it("has at most 128 units, and is never cut within a character", () => {
+    expect(tagText("x".repeat(1000))).toBe("x".repeat(128))
+    expect(tagText(`x${"😀".repeat(100)}`)).toBe(`x${"😀".repeat(63)}`)
     fc.assert(
       fc.property(fc.string({ unit: "binary", maxLength: 400 }), (text) => {
         const cut = tagText(text)
