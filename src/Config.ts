@@ -2,10 +2,8 @@ import * as FileSystem from "@effect/platform/FileSystem"
 import type * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import { globalValue } from "effect/GlobalValue"
 import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
-import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Diff from "./Config/Diff.js"
@@ -67,8 +65,6 @@ export declare namespace Config {
   }
 }
 
-const name = "effect-foundation/Config"
-
 const make = <const Sources extends ReadonlyArray<Source_.Source<unknown>>>(
   options: Config.Options<Sources>
 ): Effect.Effect<Config.Service, ConfigError, Source_.Needs<Sources> | Telemetry | Scope.Scope> =>
@@ -124,19 +120,6 @@ const layerFrom: LayerFrom = <Sources extends ReadonlyArray<Source_.Source<unkno
   )
 
 /**
- * `Config.key` makes keys, but `key` is also the name under which a Tag is found in a context. So the one value is both:
- * a function, which maps take for a key by its identity, and which reads as the name. One in a process, as a name is.
- */
-const tagKey = globalValue(name, () =>
-  Object.defineProperty(
-    <A, I>(path: string, schema: Schema.Schema<A, I>, options?: { readonly default?: NoInfer<A> }) =>
-      Key_.Key.make(path, schema, options),
-    "toString",
-    { value: () => name }
-  )
-) as typeof name & typeof Key_.Key.make
-
-/**
  * Configuration that changes while the program runs: sources merged in order, typed reads, values set on top, and the
  * changes as a stream. What is in force is always whole and valid: a change is accepted altogether, or not at all.
  *
@@ -147,7 +130,7 @@ const tagKey = globalValue(name, () =>
  * import { Config, Telemetry } from "effect-foundation"
  * import { Effect, Layer, Schema } from "effect"
  *
- * const Port = Config.key("server.port", Schema.Number, { default: 8080 })
+ * const Port = Config.Key("server.port", Schema.Number, { default: 8080 })
  *
  * const program = Effect.gen(function* () {
  *   const port = yield* Config.get(Port) // number
@@ -162,7 +145,7 @@ const tagKey = globalValue(name, () =>
  *
  * Effect.runPromise(program.pipe(Effect.provide(Live)))
  */
-export class Config extends Context.Tag(name)<Config, Config.Service>() {
+export class Config extends Context.Tag("effect-foundation/Config")<Config, Config.Service>() {
   /**
    * A path with the schema of what stands there, and the value where nothing does. Make it once, at the top of a module.
    *
@@ -170,7 +153,7 @@ export class Config extends Context.Tag(name)<Config, Config.Service>() {
    * a number, `"a,b"` for a list, JSON for an object). The schema must not need services or time. What it makes `Redacted` is
    * secret everywhere. A path that cannot be one is a ConfigError of those who use the key.
    */
-  static override readonly key = tagKey
+  static readonly Key = Key_.Key.make
 
   /** A source that states the record; it is copied when it is read, so a change of it is seen at the next reload. */
   static readonly object = Source_.object

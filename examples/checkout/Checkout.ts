@@ -26,7 +26,7 @@ const classify = (exit: Exit.Exit<void, PaymentDeclined>) => {
 }
 
 /** How many times a payment is tried again while the provider is not to be reached. */
-const Retries = Config.key("checkout.retries", Schema.NonNegativeInt, { default: 3 })
+const Retries = Config.Key("checkout.retries", Schema.NonNegativeInt, { default: 3 })
 
 /** Charges the order and records it, once, however often it is asked to. A customer has five tries a minute. */
 export const checkout = (order: Order) =>

@@ -4,7 +4,7 @@ import { Config, RateLimiter, Retry, Telemetry } from "effect-foundation"
 import { locate } from "./Http.js"
 import { Alert, AlertDelivered, AlertRaised, QuakeRecorded } from "./Journal.js"
 
-export const threshold = Config.key("quakes.alertThreshold", Schema.Number)
+export const threshold = Config.Key("quakes.alertThreshold", Schema.Number)
 
 /** How many alerts may wait for their limit at a time; past it, no further one is taken up. */
 const maxWaiting = 128

@@ -87,7 +87,7 @@ describe("changes", () => {
 describe("watch", () => {
   it.scoped("emits the value now, and then each new one, of any kind of read", () =>
     Effect.gen(function* () {
-      const Port = Config.key("server.port", Schema.Number, { default: 1 })
+      const Port = Config.Key("server.port", Schema.Number, { default: 1 })
       const watched = <A, E>(stream: Stream.Stream<A, E, Config>) =>
         Effect.gen(function* () {
           const queue = yield* Queue.unbounded<A>()

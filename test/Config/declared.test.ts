@@ -21,11 +21,11 @@ it("what is expected is bounded: past it, a key is checked when it is read only"
 
 it("keys made anew for each read count once where they have one schema, and a few times where not", () => {
   const declared = new Declared()
-  for (let index = 0; index < 2 * bounds.keys; index++) declared.addKey(Config.key("a", Schema.Number, { default: 1 }))
+  for (let index = 0; index < 2 * bounds.keys; index++) declared.addKey(Config.Key("a", Schema.Number, { default: 1 }))
   for (let index = 0; index < 2 * bounds.keys; index++) {
-    declared.addKey(Config.key("b", Schema.Number.pipe(Schema.lessThan(10)), { default: 1 }))
+    declared.addKey(Config.Key("b", Schema.Number.pipe(Schema.lessThan(10)), { default: 1 }))
   }
-  declared.addKey(Config.key("a", Schema.Number.pipe(Schema.lessThan(10)), { default: 1 }))
+  declared.addKey(Config.Key("a", Schema.Number.pipe(Schema.lessThan(10)), { default: 1 }))
   expect(declared.check(snapshotOf({ a: 11 }))?.path).toBe("a")
   declared.addKind("c", "number")
   expect(declared.check(snapshotOf({ c: "x" }))).toMatchObject({ path: "c" })

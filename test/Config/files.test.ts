@@ -337,7 +337,7 @@ describe("the default layer", () => {
 
   it.scoped("answers keys and their types as every configuration does", () =>
     Effect.gen(function* () {
-      const Server = Config.key("server", Schema.Struct({ port: Schema.Number }))
+      const Server = Config.Key("server", Schema.Struct({ port: Schema.Number }))
       const { layer } = on({ "foundation.config.json": '{"server": {"port": 1}}' })
       expect(yield* Config.get(Server).pipe(Effect.provide(layer))).toEqual({ port: 1 })
     })

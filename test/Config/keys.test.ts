@@ -34,7 +34,7 @@ describe("keys", () => {
         for (const operation of [
           Config.get(key),
           Config.get(key, 1),
-          Config.get(Config.key(key, Schema.Number)),
+          Config.get(Config.Key(key, Schema.Number)),
           Config.set(key, { polluted: true }),
           Config.unset(key),
           Config.origin(key)

@@ -140,7 +140,7 @@ describe("text of the environment", () => {
 
   it.scoped("is decoded to what a schema takes", () =>
     Effect.gen(function* () {
-      const decode = <A, I>(key: string, schema: Schema.Schema<A, I>) => Config.get(Config.key(key, schema))
+      const decode = <A, I>(key: string, schema: Schema.Schema<A, I>) => Config.get(Config.Key(key, schema))
       expect(yield* decode("port", Schema.Number)).toBe(8080)
       expect(yield* decode("port", Schema.NumberFromString)).toBe(8080)
       expect(yield* decode("port", Schema.Int.pipe(Schema.between(1, 65535)))).toBe(8080)
@@ -208,16 +208,16 @@ describe("text of the environment", () => {
 describe("a read by key", () => {
   it.scoped("answers what the schema makes of the value, the default where there is none, else a ConfigError", () =>
     Effect.gen(function* () {
-      const When = Config.key("when", Schema.Date)
+      const When = Config.Key("when", Schema.Date)
       expect((yield* Config.get(When)).getTime()).toBe(Date.UTC(2024, 0, 2))
       expect(yield* Config.get(When)).toBe(yield* Config.get(When))
-      expect(yield* Config.get(Config.key("nothing", Schema.Number, { default: 7 }))).toBe(7)
-      expect(yield* Config.get(Config.key("nullish", Schema.Number, { default: 7 }))).toBe(7)
-      expect(yield* Config.get(Config.key("nullish", Schema.NullOr(Schema.Number), { default: 7 }))).toBe(null)
-      const missing = yield* refused(Config.get(Config.key("nothing", Schema.Number)))
+      expect(yield* Config.get(Config.Key("nothing", Schema.Number, { default: 7 }))).toBe(7)
+      expect(yield* Config.get(Config.Key("nullish", Schema.Number, { default: 7 }))).toBe(7)
+      expect(yield* Config.get(Config.Key("nullish", Schema.NullOr(Schema.Number), { default: 7 }))).toBe(null)
+      const missing = yield* refused(Config.get(Config.Key("nothing", Schema.Number)))
       expect(missing).toMatchObject({ reason: "invalid_value", path: "nothing" })
       expect(missing.message).toContain("required")
-      const wrong = yield* refused(Config.get(Config.key("when", Schema.Number, { default: 7 })))
+      const wrong = yield* refused(Config.get(Config.Key("when", Schema.Number, { default: 7 })))
       expect(wrong).toMatchObject({ reason: "invalid_value", path: "when", source: "app" })
     }).pipe(over([Config.object({ when: "2024-01-02", nullish: null }, "app")]))
   )
@@ -226,7 +226,7 @@ describe("a read by key", () => {
     Effect.gen(function* () {
       const start = (record: Record<string, unknown>) =>
         Effect.flip(
-          Effect.scoped(over([Config.object(record, "app")], [Config.key("port", Schema.Number)])(Effect.void))
+          Effect.scoped(over([Config.object(record, "app")], [Config.Key("port", Schema.Number)])(Effect.void))
         )
       expect(yield* start({ port: "x" })).toMatchObject({ reason: "invalid_value", path: "port", source: "app" })
       expect(yield* start({})).toMatchObject({ reason: "invalid_value", path: "port" })
@@ -239,7 +239,7 @@ describe("a read by key", () => {
         decode: (text) => Effect.delay(Effect.succeed(text), "1 second"),
         encode: Effect.succeed
       })
-      expect((yield* refused(Config.get(Config.key("text", Later)))).reason).toBe("invalid_value")
+      expect((yield* refused(Config.get(Config.Key("text", Later)))).reason).toBe("invalid_value")
     }).pipe(over([Config.object({ text: "x" })]))
   )
 })
@@ -258,7 +258,7 @@ describe("origin", () => {
   )
 })
 
-const Hidden = Config.key("stripe", Schema.Redacted(Schema.String))
+const Hidden = Config.Key("stripe", Schema.Redacted(Schema.String))
 
 describe("secrets", () => {
   const secret = "hunter2-7f3a"
@@ -303,7 +303,7 @@ describe("secrets", () => {
       expect(yield* Config.get("password", "")).toBe(secret)
       expect(Redacted.value(yield* Config.get("password", Redacted.make("")))).toBe(secret)
       const Credentials = Schema.Struct({ user: Schema.String, list: Schema.Array(Schema.Redacted(Schema.String)) })
-      const read = yield* Config.get(Config.key("credentials", Credentials))
+      const read = yield* Config.get(Config.Key("credentials", Credentials))
       expect(read.user).toBe(secret)
       expect(read.list.map(Redacted.value)).toEqual([secret])
       expect(yield* Config.get("pin.apiKey", 0)).toBe(12345678)
@@ -327,14 +327,14 @@ describe("secrets", () => {
       const errors = [
         yield* refused(Config.get("password", 1)),
         yield* refused(Config.get("credentials", 1)),
-        yield* refused(Config.get(Config.key("credentials", Inner))),
-        yield* refused(Config.get(Config.key("password", Schema.Redacted(Schema.NumberFromString)))),
-        yield* refused(Config.get(Config.key("database.url", Schema.NumberFromString))),
-        yield* refused(Config.get(Config.key("listed.inner", Schema.Number))),
+        yield* refused(Config.get(Config.Key("credentials", Inner))),
+        yield* refused(Config.get(Config.Key("password", Schema.Redacted(Schema.NumberFromString)))),
+        yield* refused(Config.get(Config.Key("database.url", Schema.NumberFromString))),
+        yield* refused(Config.get(Config.Key("listed.inner", Schema.Number))),
         yield* refused(Config.get("credentials.list", 1)),
         yield* refused(
           Config.set(
-            Config.key("stripe", Schema.Redacted(Schema.String.pipe(Schema.maxLength(3)))),
+            Config.Key("stripe", Schema.Redacted(Schema.String.pipe(Schema.maxLength(3)))),
             Redacted.make(secret)
           )
         )
@@ -368,7 +368,7 @@ describe("secrets", () => {
     Effect.gen(function* () {
       expect(Redacted.isRedacted(yield* Config.get("plain"))).toBe(true)
       expect(yield* Config.get("plain", "")).toBe("x")
-      const Own = Config.key("plain", Schema.RedactedFromSelf(Schema.String))
+      const Own = Config.Key("plain", Schema.RedactedFromSelf(Schema.String))
       expect(Redacted.value(yield* Config.get(Own))).toBe("x")
       yield* Config.set(Own, Redacted.make("y"))
       expect(Redacted.value(yield* Config.get(Own))).toBe("y")

@@ -8,7 +8,7 @@ import { changing, collecting, environment, over, settled } from "./sources.js"
 const hundred = (change: (index: number) => unknown = (index) => index) =>
   Object.fromEntries(Array.from({ length: 100 }, (_, index) => [`key${index}`, change(index)]))
 
-const hundredKeys = Array.from({ length: 100 }, (_, index) => Config.key(`values.key${index}`, Schema.Number))
+const hundredKeys = Array.from({ length: 100 }, (_, index) => Config.Key(`values.key${index}`, Schema.Number))
 
 describe("a reload", () => {
   it.scoped("with one invalid value among a hundred changes nothing, and names path, source and reason", () =>
@@ -35,7 +35,7 @@ describe("a reload", () => {
 
   it.scoped("that breaks a secret does not tell it", () =>
     Effect.gen(function* () {
-      const Pin = Config.key("stripe", Schema.Redacted(Schema.String.pipe(Schema.maxLength(8))))
+      const Pin = Config.Key("stripe", Schema.Redacted(Schema.String.pipe(Schema.maxLength(8))))
       const { source, state } = changing({ stripe: "short" })
       yield* Effect.gen(function* () {
         state.record = { stripe: "much-too-long-secret" }
@@ -57,7 +57,7 @@ describe("a reload", () => {
         yield* Config.reload
         yield* Config.get("port", 0)
         yield* Config.get("later", 1)
-        yield* Config.get(Config.key("host", Schema.String))
+        yield* Config.get(Config.Key("host", Schema.String))
         for (const [path, record] of [
           ["port", { port: "3", host: "h" }],
           ["later", { port: 3, host: "h", later: true }],
@@ -109,7 +109,7 @@ describe("a reload", () => {
         ...source,
         read: Effect.zipRight(Effect.yieldNow(), Effect.zipLeft(source.read, Effect.yieldNow()))
       }
-      const Pair = Config.key("pair", Schema.Struct({ a: Schema.Number, b: Schema.Number }))
+      const Pair = Config.Key("pair", Schema.Struct({ a: Schema.Number, b: Schema.Number }))
       yield* Effect.gen(function* () {
         const seen = new Set<unknown>()
         const reader = Effect.forever(
@@ -290,7 +290,7 @@ describe("a value that is set", () => {
 
   it.scoped("that does not hold is a ConfigError and changes nothing, an object none of its fields", () =>
     Effect.gen(function* () {
-      const Server = Config.key("server", Schema.Struct({ port: Schema.Number, host: Schema.String }))
+      const Server = Config.Key("server", Schema.Struct({ port: Schema.Number, host: Schema.String }))
       const before = yield* Config.snapshot
       const server = yield* Config.get(Server)
       const attempts: ReadonlyArray<Effect.Effect<void, unknown, Config>> = [
@@ -327,7 +327,7 @@ describe("a value that is set", () => {
 
   it.scoped("takes the place of the whole section: what was set is what is got", () =>
     Effect.gen(function* () {
-      const Server = Config.key("server", Schema.Struct({ port: Schema.Number, host: Schema.optional(Schema.String) }))
+      const Server = Config.Key("server", Schema.Struct({ port: Schema.Number, host: Schema.optional(Schema.String) }))
       yield* Config.set(Server, { port: 2 })
       expect(yield* Config.get(Server)).toEqual({ port: 2 })
       expect(yield* Config.get("server.host")).toBeUndefined()
@@ -340,7 +340,7 @@ describe("a value that is set", () => {
 
   it.scoped("by key is what a source would have to state", () =>
     Effect.gen(function* () {
-      const When = Config.key("when", Schema.Date)
+      const When = Config.Key("when", Schema.Date)
       yield* Config.set(When, new Date(0))
       expect(yield* Config.get("when")).toBe("1970-01-01T00:00:00.000Z")
       expect((yield* Config.get(When)).getTime()).toBe(0)
@@ -349,7 +349,7 @@ describe("a value that is set", () => {
 
   it.scoped("may not be taken back where it is what holds a required key", () =>
     Effect.gen(function* () {
-      const Port = Config.key("port", Schema.Number)
+      const Port = Config.Key("port", Schema.Number)
       yield* Config.set(Port, 1)
       yield* Config.get(Port)
       expect(yield* Effect.flip(Config.unset(Port))).toMatchObject({ reason: "invalid_value", path: "port" })

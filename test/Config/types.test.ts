@@ -35,15 +35,15 @@ it("a read with a default is of the type of the default, not of the default itse
 })
 
 it("a read by key is of the type of its schema", () => {
-  const Port = Config.key("port", Schema.Number, { default: 8080 })
+  const Port = Config.Key("port", Schema.Number, { default: 8080 })
   expectTypeOf(Port).toEqualTypeOf<Config.Key<number>>()
   expectTypeOf(Config.get(Port)).toEqualTypeOf<Read<number>>()
-  const When = Config.key("when", Schema.Date)
+  const When = Config.Key("when", Schema.Date)
   expectTypeOf(Config.get(When)).toEqualTypeOf<Read<Date>>()
-  const Server = Config.key("server", Schema.Struct({ password: Schema.Redacted(Schema.String) }))
+  const Server = Config.Key("server", Schema.Struct({ password: Schema.Redacted(Schema.String) }))
   expectTypeOf(Config.get(Server)).toEqualTypeOf<Read<{ readonly password: Redacted.Redacted<string> }>>()
   // @ts-expect-error the default must be of the type of the schema
-  Config.key("port", Schema.Number, { default: "8080" })
+  Config.Key("port", Schema.Number, { default: "8080" })
 })
 
 it("an object is no default: its fields would not be checked", () => {
@@ -52,7 +52,7 @@ it("an object is no default: its fields would not be checked", () => {
 })
 
 it("a value that is set by key is of the type of the key", () => {
-  const Port = Config.key("port", Schema.Number)
+  const Port = Config.Key("port", Schema.Number)
   expectTypeOf(Config.set(Port, 1)).toEqualTypeOf<Read<void>>()
   expectTypeOf(Config.set("port", 1)).toEqualTypeOf<Read<void>>()
   // @ts-expect-error it is a number
@@ -63,7 +63,7 @@ it("a watch is typed as a read is", () => {
   type Watched<A> = Stream.Stream<A, ConfigError, Config>
   expectTypeOf(Config.watch("port")).toEqualTypeOf<Watched<unknown>>()
   expectTypeOf(Config.watch("port", 1)).toEqualTypeOf<Watched<number>>()
-  expectTypeOf(Config.watch(Config.key("port", Schema.Number))).toEqualTypeOf<Watched<number>>()
+  expectTypeOf(Config.watch(Config.Key("port", Schema.Number))).toEqualTypeOf<Watched<number>>()
   expectTypeOf(Config.changes).toEqualTypeOf<Stream.Stream<Config.Change, never, Config>>()
 })
 
@@ -75,7 +75,7 @@ it("a layer needs what its sources need", () => {
   expectTypeOf(Config.layerFrom(Config.object({}), Config.file("a.json"))).toEqualTypeOf<
     Layer.Layer<Config, ConfigError, Telemetry | FileSystem>
   >()
-  const Port = Config.key("port", Schema.Number)
+  const Port = Config.Key("port", Schema.Number)
   expectTypeOf(Config.layerFrom({ sources: [Config.file("a.json")], keys: [Port] })).toEqualTypeOf<
     Layer.Layer<Config, ConfigError, Telemetry | FileSystem>
   >()
