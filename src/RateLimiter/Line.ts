@@ -17,6 +17,8 @@ export class Line {
   length = 0
   /** The units that all of them together wait for. */
   reserved = 0
+  /** How many of them wait in other lines too. While there are none, only the first can be admitted. */
+  several = 0
 
   join(waiter: Waiter, cost: number): Seat {
     const seat: Seat = { line: this, waiter, cost, before: this.last, after: undefined }
@@ -25,6 +27,7 @@ export class Line {
     this.last = seat
     this.length++
     this.reserved += cost
+    if (waiter.several) this.several++
     return seat
   }
 
@@ -35,6 +38,7 @@ export class Line {
     else seat.after.before = seat.before
     this.length--
     this.reserved -= seat.cost
+    if (seat.waiter.several) this.several--
   }
 }
 
@@ -46,22 +50,36 @@ export class Line {
  */
 export class Waiter {
   readonly seats: Array<Seat> = []
-  /** When it expects to be admitted: before that, those behind it may pass it, if they leave what it needs. */
-  due = Number.POSITIVE_INFINITY
-  /** Whether its turn has come, and it waits for one before it that is due too. */
-  private held = false
+  readonly several: boolean
+  /** When it expects to be admitted: before that, those behind a waiter in several lines may pass it. */
+  private due = Number.POSITIVE_INFINITY
   private called = false
   private wake: (() => void) | undefined
+
+  constructor(several: boolean) {
+    this.several = several
+  }
 
   sit(line: Line, cost: number): void {
     this.seats.push(line.join(this, cost))
   }
 
-  /** Gives the places back, and calls those behind. */
+  /** Whether it waits in one line, behind others who do so: then it has to wait for those, and to look is no use. */
+  get behind(): boolean {
+    return !this.several && this.seats.every(({ before, line }) => before !== undefined && line.several === 0)
+  }
+
+  /** Whether it knows when it expects to be admitted. */
+  get hasLooked(): boolean {
+    return this.due < Number.POSITIVE_INFINITY
+  }
+
+  /** Gives the places back, and calls those behind whom that may help. */
   leave(): void {
     for (const seat of this.seats.splice(0)) {
       seat.line.leave(seat)
-      seat.after?.waiter.call()
+      const next = seat.after?.waiter
+      if (next !== undefined && !next.behind) next.call()
     }
   }
 
@@ -79,35 +97,31 @@ export class Waiter {
 
   /**
    * Begins a turn: whether nobody is before it in one of its lines whose turn has come as well. Who is due in the same
-   * moment is admitted in order of arrival; one that is held is called by whom it waits for.
+   * moment is admitted in order of arrival.
    */
   begin(now: number): boolean {
     this.called = false
-    this.held = this.seats.some(({ before }) => {
-      for (let seat = before; seat !== undefined; seat = seat.before) if (seat.waiter.due <= now) return true
-      return false
+    return this.seats.every(({ before, line }) => {
+      // Where only the first can be admitted, only that matters: a line of thousands is not walked for each of them.
+      let seat = before === undefined || line.several > 0 ? before : line.first
+      for (; seat !== undefined; seat = line.several > 0 ? seat.before : undefined) {
+        if (seat.waiter.due <= now) return false
+      }
+      return true
     })
-    return !this.held
   }
 
   /** The units that those before it wait for, in the line of this seat. */
   static ahead(of: Seat): number {
+    if (of.after === undefined) return of.line.reserved - of.cost
     let units = 0
     for (let seat = of.before; seat !== undefined; seat = seat.before) units += seat.cost
     return units
   }
 
-  /**
-   * Goes on waiting until then, and calls the next that it held. Those behind a waiter in one line are behind it in every
-   * respect, and wait for it to leave; a waiter in several may be passed, so the one behind is called to look.
-   */
+  /** Goes on waiting until then. One that waits in several lines may be passed, so the next in each is called to look. */
   postpone(due: number): void {
     this.due = due
-    const several = this.seats.length > 1
-    for (const { after } of this.seats) {
-      let next = after
-      while (next !== undefined && !several && !next.waiter.held) next = next.after
-      next?.waiter.call()
-    }
+    if (this.several) for (const { after } of this.seats) after?.waiter.call()
   }
 }

@@ -51,7 +51,8 @@ interface Ticket extends Request {
 type RuntimeFiber = Fiber.RuntimeFiber<unknown, unknown>
 type Admitted<A, E, R> = (verdicts: ReadonlyArray<Verdict>, tickets: ReadonlyArray<Ticket>) => Effect.Effect<A, E, R>
 
-/** Timers count milliseconds in 31 bits; a longer wait looks again in between. */
+/** Timers count milliseconds, in 31 bits; a longer wait looks again in between. */
+const shortestSleep = 1000
 const longestSleep = Duration.toMillis("1 day") * 1000
 
 export const makeService = (
@@ -177,7 +178,7 @@ export const makeService = (
     })
 
   const join = (tickets: ReadonlyArray<Ticket>): Waiter => {
-    const waiter = new Waiter()
+    const waiter = new Waiter(tickets.length > 1)
     for (const { cost, key, named } of tickets) {
       const line = named.lines.get(key) ?? new Line()
       named.lines.set(key, line)
@@ -202,7 +203,10 @@ export const makeService = (
       const clock = clockOf(fiber)
       const now = monotonicMicros(clock)
       const again = Effect.suspend(() => turn(waiter, tickets, since, until))
-      if (!waiter.begin(now)) return Effect.zipRight(called(waiter), again)
+      // One before it is about to go, or to find that it cannot yet; it calls this one where it goes.
+      if (!waiter.begin(now)) return Effect.zipRight(sleep(clock, waiter, shortestSleep), again)
+      if (waiter.behind && waiter.hasLooked && now < until)
+        return Effect.zipRight(sleep(clock, waiter, until - now), again)
       for (const [index, ticket] of tickets.entries()) {
         policies.refresh(ticket.named)
         ticket.limit = ticket.named.limit
@@ -224,7 +228,7 @@ export const makeService = (
           return refuseAt(tickets, verdicts, refused, "used_up", fiber)
         }
         waiter.postpone(due)
-        return Effect.zipRight(sleep(clock, waiter, due - now), again)
+        return Effect.zipRight(sleep(clock, waiter, (waiter.behind ? until : due) - now), again)
       })
     })
 
