@@ -26,7 +26,7 @@ export declare namespace Retry {
     readonly jitter?: number | undefined
     /** From the first failure on, no wait is begun that would end later than this: infinity. */
     readonly maxElapsed?: Duration.DurationInput | undefined
-    /** Which errors are worth another attempt: all. */
+    /** Which errors are worth another attempt: all. State the type of its parameter; `Effect.retry` then checks it. */
     readonly while?: ((error: E) => boolean) | undefined
   }
 }

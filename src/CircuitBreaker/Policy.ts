@@ -96,13 +96,13 @@ export const parsePolicy = (options: PolicyOptions, base = defaults): Either.Eit
   const { name = base.name } = options
   return Either.gen(function* () {
     yield* check(nameText(name), name, "name", name)
-    const timeout = yield* durationOf(name, "timeout", options.timeout ?? base.timeout, aboveZero)
-    const { maxFailures = base.maxFailures, probes = base.probes, resetTimeout = base.resetTimeout } = options
+    const { maxFailures = base.maxFailures, probes = base.probes } = options
+    const { resetTimeout = base.resetTimeout, timeout = base.timeout } = options
     yield* check(count(maxFailures, bounds.maxFailures), name, "maxFailures", maxFailures)
     yield* check(count(probes, bounds.probes), name, "probes", probes)
     return {
       name,
-      timeout,
+      timeout: yield* durationOf(name, "timeout", timeout, aboveZero),
       maxFailures,
       resetTimeout: isSchedule(resetTimeout)
         ? resetTimeout
@@ -136,7 +136,9 @@ const parseTrip = (name: string, trip: TripOptions): Either.Either<TripOptions, 
       failureRate,
       slowCallRate,
       slowCallDuration:
-        slowCallDuration && (yield* durationOf(name, "trip.slowCallDuration", slowCallDuration, aboveZero)),
+        slowCallDuration === undefined
+          ? undefined
+          : yield* durationOf(name, "trip.slowCallDuration", slowCallDuration, aboveZero),
       minimumCalls
     }
     const wrong = contradiction(parsed)
@@ -165,7 +167,7 @@ const nameText = (value: unknown) =>
 const count = (value: unknown, most: number) =>
   Number.isSafeInteger(value) && (value as number) >= 1 && (value as number) <= most
     ? undefined
-    : `a whole number from 1 to ${most}`
+    : `a whole number from 1 ${most === Number.MAX_SAFE_INTEGER ? "on" : `to ${most}`}`
 const rate = (value: unknown) =>
   typeof value === "number" && value >= 0 && value <= 1 ? undefined : "a number from 0 to 1"
 const aboveZero = (value: Duration.Duration) =>
@@ -179,7 +181,7 @@ const check = (must: string | undefined, name: unknown, field: string, value: un
   must === undefined ? Either.right(undefined) : Either.left(invalid(name, field, value, must))
 
 const invalid = (name: unknown, field: string, value: unknown, must: string): ConfigError => {
-  const shown = typeof name === "string" ? name.slice(0, 32) : "?"
+  const shown = typeof name === "string" && name !== "" ? name.slice(0, 32) : "?"
   const got = typeof value === "string" ? JSON.stringify(value.slice(0, 64)) : describe(jsonSafe(value))
   return new ConfigError({
     reason: "invalid_value",
@@ -217,22 +219,25 @@ const Length = positive(DurationText, finite)
 const Rate = positive(Schema.Number, rate)
 const Count = (most: number) => positive(Schema.Number, (value) => count(value, most))
 
+/** Exact, so that a wrong value is not told as "expected undefined" besides. */
+const optional = <A, I>(schema: Schema.Schema<A, I>) => Schema.optionalWith(schema, { exact: true })
+
 /** What the configuration may state under `circuitBreaker.<name>`: what it leaves out is as in the code. */
 export const ConfiguredPolicy = Schema.Struct({
-  timeout: Schema.optional(positive(DurationText, aboveZero)),
-  maxFailures: Schema.optional(Count(bounds.maxFailures)),
-  resetTimeout: Schema.optional(Length),
-  probes: Schema.optional(Count(bounds.probes)),
-  trip: Schema.optional(
+  timeout: optional(positive(DurationText, aboveZero)),
+  maxFailures: optional(Count(bounds.maxFailures)),
+  resetTimeout: optional(Length),
+  probes: optional(Count(bounds.probes)),
+  trip: optional(
     Schema.Union(
       Schema.Struct({ type: Schema.Literal("consecutive") }),
       Schema.Struct({
         type: Schema.Literal("rate"),
         window: Schema.Union(Schema.Struct({ count: Count(bounds.window) }), Schema.Struct({ duration: Length })),
         failureRate: Rate,
-        slowCallRate: Schema.optional(Rate),
-        slowCallDuration: Schema.optional(positive(DurationText, aboveZero)),
-        minimumCalls: Schema.optional(Count(bounds.maxFailures))
+        slowCallRate: optional(Rate),
+        slowCallDuration: optional(positive(DurationText, aboveZero)),
+        minimumCalls: optional(Count(bounds.maxFailures))
       }).pipe(
         Schema.filter((trip) => {
           const wrong = contradiction(trip)
