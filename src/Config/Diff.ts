@@ -12,6 +12,12 @@ export interface Change {
   readonly source: string
 }
 
+/** One accepted change of the configuration: the snapshot after it, and the values that it changed. */
+export interface Accepted {
+  readonly snapshot: Snapshot
+  readonly changes: ReadonlyArray<Change>
+}
+
 /** The values in which two snapshots differ: first those that the later one has, in its order, then those that are gone. */
 export const diff = (before: Snapshot, after: Snapshot): ReadonlyArray<Change> => {
   const changes: Array<Change> = []

@@ -1,14 +1,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import type { Change } from "./Diff.js"
-import type { Snapshot } from "./Snapshot.js"
-
-/** One accepted change of the configuration: the snapshot after it, and the values that it changed. */
-export interface Accepted {
-  readonly snapshot: Snapshot
-  readonly changes: ReadonlyArray<Change>
-}
+import type { Accepted, Change } from "./Diff.js"
 
 /** How many accepted changes a subscriber may be behind before they are merged into one, value by value. */
 export const maxBehind = 64

@@ -1,0 +1,157 @@
+import { Declared } from "./Declared.js"
+import { type Accepted, diff, identical } from "./Diff.js"
+import type { Key } from "./Key.js"
+import { type Layer, merge, type Overrides, setSource } from "./Merge.js"
+import { parsePath } from "./Path.js"
+import { Problem } from "./Problem.js"
+import type { Decoded, Snapshot } from "./Snapshot.js"
+import { ingestAt, type Leaf, type Tree } from "./Tree.js"
+import { type Default, kindOf, readAs } from "./Typed.js"
+
+/** At most so many values are set on top of the sources. */
+const maxOverrides = 10_000
+
+/**
+ * The configuration in force: what the sources stated when they were last read, what was set on top, and what the program
+ * expects of it all. Each method is one step: it changes everything that it changes, or answers the Problem and changes
+ * nothing.
+ */
+export class State {
+  private readonly declared = new Declared()
+  private overrides: Overrides = new Map()
+  private current: Snapshot
+
+  constructor(
+    private stated: ReadonlyArray<Layer>,
+    secrets: Iterable<string> = []
+  ) {
+    for (const secret of secrets) this.declared.secrets.add(secret)
+    this.current = this.merged()
+  }
+
+  get snapshot(): Snapshot {
+    return this.current
+  }
+
+  /** What each source stated when it was last read. */
+  get layers(): ReadonlyArray<Layer> {
+    return this.stated
+  }
+
+  /** Has the key hold from the first layers on that are put in force. */
+  declare(key: Key<unknown>): Problem | undefined {
+    if (key.problem === undefined) this.declared.addKey(key)
+    return key.problem
+  }
+
+  /** Puts the layers in force, beneath what is set. */
+  swap(layers: ReadonlyArray<Layer>): Accepted | Problem {
+    return this.accept(layers, this.overrides)
+  }
+
+  set(key: string | Key<unknown>, value: unknown): Accepted | Problem {
+    const path = pathOf(key)
+    const encoded = typeof key === "string" ? { value } : key.encode(value)
+    const ingested = encoded instanceof Problem ? encoded : overriding(path, encoded.value)
+    if (ingested instanceof Problem) return ingested.in(setSource)
+    const next = without(this.overrides, path)
+    if (next.size >= maxOverrides) {
+      return new Problem("invalid_value", `${maxOverrides} values are set already; unset some`, path, setSource)
+    }
+    next.set(path, ingested)
+    const accepted = this.accept(this.stated, next, typeof key === "string" ? undefined : key)
+    if (accepted instanceof Problem) return accepted.in(setSource)
+    if (typeof key !== "string" && this.declared.addKey(key)) this.hide()
+    return accepted
+  }
+
+  unset(key: string | Key<unknown>): Accepted | Problem {
+    const path = pathOf(key)
+    const segments = parsePath(path)
+    return segments instanceof Problem ? segments : this.accept(this.stated, without(this.overrides, path))
+  }
+
+  /** The value now. What was read with success is expected to hold from then on. */
+  read(key: string | Key<unknown>, fallback?: Default): Decoded {
+    if (typeof key !== "string") {
+      const decoded = key.in(this.current)
+      if (!(decoded instanceof Problem) && this.declared.addKey(key)) this.hide()
+      return decoded
+    }
+    const entry = this.current.entry(key)
+    if (fallback === undefined) {
+      if (entry !== undefined) return entry
+      const segments = parsePath(key)
+      return segments instanceof Problem ? segments : nothing
+    }
+    const kind = kindOf(fallback)
+    if (kind === undefined) return new Problem("invalid_value", "its default is of no type that a value can have", key)
+    if (entry === undefined || entry.value === null) {
+      const segments = parsePath(key)
+      if (segments instanceof Problem) return segments
+      if (this.declared.addKind(key, kind)) this.hide()
+      return { value: fallback }
+    }
+    const decoded = readAs(kind, entry)
+    if (!(decoded instanceof Problem) && this.declared.addKind(key, kind)) this.hide()
+    return decoded
+  }
+
+  /** The name of the source that the value comes from. */
+  origin(key: string | Key<unknown>): string | undefined | Problem {
+    const path = pathOf(key)
+    const segments = parsePath(path)
+    return segments instanceof Problem ? segments : this.current.origin(path)
+  }
+
+  /** Puts the layers and overrides in force, if all that is expected of them holds. */
+  private accept(layers: ReadonlyArray<Layer>, overrides: Overrides, key?: Key<unknown>): Accepted | Problem {
+    const next = merge(layers, overrides, this.declared.secrets)
+    const read = key?.in(next)
+    const problem = read instanceof Problem ? read : this.declared.check(next)
+    if (problem !== undefined) return problem
+    this.stated = layers
+    this.overrides = overrides
+    const before = this.current
+    if (identical(before, next)) return { snapshot: before, changes: [] }
+    this.current = next
+    return { snapshot: next, changes: diff(before, next) }
+  }
+
+  /** Values that have turned out to be secret are hidden from now on; no value is another. */
+  private hide(): void {
+    this.current = this.merged()
+  }
+
+  private merged(): Snapshot {
+    return merge(this.stated, this.overrides, this.declared.secrets)
+  }
+}
+
+export const pathOf = (key: string | Key<unknown>): string => (typeof key === "string" ? key : key.path)
+
+/** The value in a snapshot, which nothing is expected of. */
+export const readIn = (snapshot: Snapshot, key: string | Key<unknown>, fallback: Default | undefined): Decoded => {
+  if (typeof key !== "string") return key.in(snapshot)
+  const entry = snapshot.entry(key)
+  const kind = fallback === undefined ? undefined : kindOf(fallback)
+  if (kind === undefined) return entry ?? nothing
+  return entry === undefined || entry.value === null ? { value: fallback } : readAs(kind, entry)
+}
+
+const nothing: Decoded = { value: undefined }
+
+const overriding = (path: string, value: unknown): Tree | Leaf | Problem => {
+  const segments = parsePath(path)
+  if (segments instanceof Problem) return segments
+  return value === undefined
+    ? new Problem("invalid_value", "undefined cannot be set; unset the key to have the value of the sources", path)
+    : ingestAt(segments, value)
+}
+
+/** The overrides, less that of the path and those beneath it. */
+const without = (overrides: Overrides, path: string): Map<string, Tree | Leaf> => {
+  const out = new Map(overrides)
+  for (const set of overrides.keys()) if (set === path || set.startsWith(`${path}.`)) out.delete(set)
+  return out
+}
