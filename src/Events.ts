@@ -40,6 +40,11 @@ export declare namespace Events {
     readonly subscribe: (criteria?: SubscribeCriteria) => Stream.Stream<StoredEvent, EventError>
     readonly prune: (criteria: Criteria) => Effect.Effect<number, EventError>
     readonly head: Effect.Effect<number, EventError>
+    /**
+     * Fails with the error, and tells of it as `events.rejected`: for what refuses events in front of the service, as a
+     * definition does with its schema.
+     */
+    readonly reject: (operation: string) => (error: EventError) => Effect.Effect<never, EventError>
   }
 }
 

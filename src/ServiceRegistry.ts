@@ -117,7 +117,7 @@ export class ServiceRegistry extends Context.Tag("effect-foundation/ServiceRegis
    * this registration only, also when the name has gone to another. Interruption leaves no name behind.
    *
    * RegistryError: `invalid_name` (1 to 256 characters, no control characters), `invalid_process` (a fiber that has
-   * ended, a text that is no address), `invalid_metadata` (not JSON, or over 16,384 characters of it),
+   * ended, a text that is no address), `invalid_metadata` (not JSON, or over 16,384 bytes of it in UTF-8),
    * `registry_full`.
    *
    * @example

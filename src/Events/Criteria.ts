@@ -1,5 +1,5 @@
+import { copyJson, type Json, jsonEquals, Refused } from "../internal/json.js"
 import { kindOf, maxJsonBytes, nameProblem, type StoredEvent } from "./Event.js"
-import { copyJson, type Json, jsonEquals, Refused } from "./Json.js"
 import { suggestion } from "./Nearest.js"
 
 /**

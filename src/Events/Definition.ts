@@ -4,9 +4,9 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type { Events } from "../Events.js"
 import type { EventError } from "../FoundationError.js"
+import { Refused } from "../internal/json.js"
 import type { Input, StoredEvent } from "./Event.js"
 import * as Failures from "./Failures.js"
-import { Refused } from "./Json.js"
 
 /** The field of the metadata in which the version of the schema is kept. An event without it is of version 1. */
 const versionField = "schemaVersion"
@@ -104,23 +104,30 @@ export const define = <const Type extends string, A, I, R>(
     encode,
     decode,
     store: (data, options) =>
-      Effect.flatMap(Effect.zip(service, encode(data, options)), ([events, event]) =>
-        Effect.flatMap(events.store(event), decode)
-      ),
+      Effect.flatMap(service, (events) => {
+        const reject = events.reject("store")
+        return Effect.catchAll(encode(data, options), reject).pipe(
+          Effect.flatMap(events.store),
+          Effect.flatMap((stored) => Effect.catchAll(decode(stored), reject))
+        )
+      }),
     get: (criteria) =>
-      service.pipe(
-        Effect.flatMap((events) => events.get({ ...criteria, type })),
-        Effect.flatMap((events) => Effect.forEach(events, decode))
+      Effect.flatMap(service, (events) =>
+        Effect.flatMap(events.get({ ...criteria, type }), (stored) =>
+          Effect.catchAll(Effect.forEach(stored, decode), events.reject("get"))
+        )
       ),
     stream: (criteria) =>
-      Stream.mapEffect(
-        Stream.flatMap(service, (events) => events.stream({ ...criteria, type })),
-        decode
+      Stream.flatMap(service, (events) =>
+        Stream.mapEffect(events.stream({ ...criteria, type }), (stored) =>
+          Effect.catchAll(decode(stored), events.reject("stream"))
+        )
       ),
     subscribe: (criteria) =>
-      Stream.mapEffect(
-        Stream.flatMap(service, (events) => events.subscribe({ ...criteria, type })),
-        decode
+      Stream.flatMap(service, (events) =>
+        Stream.mapEffect(events.subscribe({ ...criteria, type }), (stored) =>
+          Effect.catchAll(decode(stored), events.reject("subscribe"))
+        )
       )
   }
 }

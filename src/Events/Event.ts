@@ -1,4 +1,4 @@
-import { copyJson, type Json, jsonEquals, Refused } from "./Json.js"
+import { copyJson, copyJsonRecord, type Json, type JsonRecord, jsonEquals, Refused } from "../internal/json.js"
 import { suggestion } from "./Nearest.js"
 
 /** The bound on the JSON of an event's data, in bytes of UTF-8; its metadata has the same. */
@@ -51,7 +51,7 @@ export interface NewEvent {
   readonly stream: string | undefined
   readonly correlationId: string
   readonly causationId: string | undefined
-  readonly metadata: Readonly<Record<string, Json>>
+  readonly metadata: JsonRecord
   /** The bytes of data and metadata as JSON. */
   readonly bytes: number
 }
@@ -67,7 +67,8 @@ export interface Surroundings {
 const fields = ["type", "data", "id", "stream", "correlationId", "causationId", "metadata"]
 const known = new Set(fields)
 
-const noMetadata: Readonly<Record<string, Json>> = Object.freeze({})
+/** The metadata of all events that state none: one object. */
+const noMetadata = { value: Object.freeze({}), bytes: 2 }
 
 /** The event that the input states, or why it is none. The input itself is left as it is, and not kept. */
 export const decodeEvent = (input: unknown, surroundings: Surroundings): NewEvent | Refused => {
@@ -87,11 +88,9 @@ const decode = (input: unknown, surroundings: Surroundings): NewEvent => {
   }
   const event: { readonly [field in keyof Input]?: unknown } = input
   const type = name("type", event.type)
-  const data = event.data === undefined ? nothing : json("data", event.data)
-  const metadata = event.metadata === undefined ? undefined : json("metadata", event.metadata)
-  if (metadata !== undefined && !isRecord(metadata.value)) {
-    throw new Refused("metadata", 'is not an object: state it as in { source: "import" }')
-  }
+  const data = event.data === undefined ? nothing : accepted(copyJson(event.data, "data", maxJsonBytes))
+  const metadata =
+    event.metadata === undefined ? noMetadata : accepted(copyJsonRecord(event.metadata, "metadata", maxJsonBytes))
   const stream = optionalName("stream", event.stream)
   if (stream !== undefined && surroundings.stream !== undefined && stream !== surroundings.stream) {
     throw new Refused("stream", `is not ${JSON.stringify(surroundings.stream)}, the stream that is appended to`)
@@ -105,18 +104,14 @@ const decode = (input: unknown, surroundings: Surroundings): NewEvent => {
     correlationId:
       optionalName("correlationId", event.correlationId) ?? name("correlationId", surroundings.correlationId()),
     causationId: optionalName("causationId", event.causationId),
-    metadata: metadata === undefined || !isRecord(metadata.value) ? noMetadata : metadata.value,
-    bytes: data.bytes + (metadata?.bytes ?? 2)
+    metadata: metadata.value,
+    bytes: data.bytes + metadata.bytes
   }
 }
 
 const nothing = { value: null, bytes: 4 }
 
-const isRecord = (value: Json): value is { readonly [field: string]: Json } =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-
-const json = (field: string, value: unknown) => {
-  const copy = copyJson(value, field, maxJsonBytes)
+const accepted = <A>(copy: A | Refused): A => {
   if (copy instanceof Refused) throw copy
   return copy
 }

@@ -1,6 +1,6 @@
+import { Refused } from "../internal/json.js"
 import type { Expectation } from "./Backend.js"
 import { kindOf, nameProblem } from "./Event.js"
-import { Refused } from "./Json.js"
 import { suggestion } from "./Nearest.js"
 
 /**

@@ -1,8 +1,8 @@
 import { EventError, VersionConflict } from "../FoundationError.js"
 import { hotError } from "../internal/hotError.js"
+import type { Refused } from "../internal/json.js"
 import type { Expectation } from "./Backend.js"
 import type { NewEvent, StoredEvent } from "./Event.js"
-import type { Refused } from "./Json.js"
 
 /** What each failure says: written once, for every backend. */
 

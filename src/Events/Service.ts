@@ -4,6 +4,7 @@ import * as Stream from "effect/Stream"
 import { correlationIdOf } from "../CorrelationId.js"
 import type { Events } from "../Events.js"
 import type { EventError, VersionConflict } from "../FoundationError.js"
+import { Refused } from "../internal/json.js"
 import { clockOf, monotonicMicros } from "../internal/monotonic.js"
 import { Telemetry } from "../Telemetry.js"
 import type { Backend, Expectation } from "./Backend.js"
@@ -11,7 +12,6 @@ import { choose, decodeCriteria, type Query } from "./Criteria.js"
 import { decodeEvent, type NewEvent, type StoredEvent } from "./Event.js"
 import { decodeExpectation } from "./Expectation.js"
 import * as Failures from "./Failures.js"
-import { Refused } from "./Json.js"
 import { paged, subscribed } from "./Streams.js"
 
 /** How many events `get` answers where the criteria state no limit. */
@@ -98,6 +98,8 @@ export const make = (backend: Backend): Effect.Effect<Events.Service, never, Tel
     ): Stream.Stream<StoredEvent, EventError> => Stream.unwrap(Effect.map(query(operation, criteria), open))
 
     return {
+      reject,
+
       store: (event) =>
         Effect.flatMap(write("store", [event], {}, unexpected), ([stored]) =>
           stored === undefined ? unexpected() : Effect.succeed(stored)

@@ -1,8 +1,9 @@
 import * as Fiber from "effect/Fiber"
 import { RegistryError } from "../FoundationError.js"
+import { Refused } from "../internal/json.js"
 import { jsonSafeRecord } from "../internal/jsonSafe.js"
 import type { Claim } from "./Backend.js"
-import { acceptMetadata, type Metadata, MetadataProblem } from "./Metadata.js"
+import { acceptMetadata, type Metadata } from "./Metadata.js"
 import type { Process } from "./Registration.js"
 
 /** The longest name of a service or group, in UTF-16 units. */
@@ -41,9 +42,8 @@ const nameProblem = (name: unknown): string | undefined => {
 /** A frozen copy of the metadata. */
 export const copyMetadata = (name: string, metadata: unknown): Metadata | RegistryError => {
   const copied = acceptMetadata(metadata)
-  if (!(copied instanceof MetadataProblem)) return copied
-  const where = copied.path === "" ? "The metadata" : `The metadata at "${copied.path}"`
-  return refused("invalid_metadata", `${where} of "${name}" ${copied.problem}`, { name, path: copied.path })
+  if (!(copied instanceof Refused)) return copied
+  return refused("invalid_metadata", `Invalid metadata of "${name}": ${copied}`, { name, path: copied.path })
 }
 
 const acceptProcess = (name: string, process: unknown): Process | RegistryError => {

@@ -870,6 +870,36 @@ export const eventsContract = <E>(name: string, layer: Layer.Layer<Events, E, Te
           expect(seen[0]?.measurements.duration).toBeGreaterThanOrEqual(0)
         }).pipe(Effect.scoped, inStore)
       )
+
+      it.effect(
+        "tells once of what a definition refuses on its schema, under the operation that it was asked for",
+        () =>
+          Effect.gen(function* () {
+            const Named = Events.define("named", Schema.Struct({ name: Schema.NonEmptyString }))
+            const seen: Array<unknown> = []
+            yield* Telemetry.attach("spec", "events.rejected", ({ correlationId, measurements, metadata }) => {
+              seen.push([correlationId, measurements.count, metadata.operation, metadata.reason])
+            })
+            yield* Effect.gen(function* () {
+              yield* Effect.flip(Named.store({ name: "" }))
+              yield* Effect.flip(Named.store({ name: "x" }, { id: "" }))
+              yield* Named.store({ name: "read by all" })
+              yield* Events.store({ type: "named", data: { name: 5 } })
+              yield* Effect.flip(Named.get())
+              yield* Effect.flip(Stream.runDrain(Named.stream()))
+              yield* Effect.flip(Stream.runDrain(Named.subscribe()))
+              yield* Effect.flip(Named.get({ limit: -1 }))
+            }).pipe(CorrelationId.with("req-9"))
+            expect(seen).toStrictEqual([
+              ["req-9", 1, "store", "invalid_event"],
+              ["req-9", 1, "store", "invalid_event"],
+              ["req-9", 1, "get", "invalid_event"],
+              ["req-9", 1, "stream", "invalid_event"],
+              ["req-9", 1, "subscribe", "invalid_event"],
+              ["req-9", 1, "get", "invalid_criteria"]
+            ])
+          }).pipe(Effect.scoped, inStore)
+      )
     })
   })
 }

@@ -306,8 +306,8 @@ export const serviceRegistryContract = (
       test("metadata that JSON cannot express, with the path of what is wrong", () =>
         Effect.gen(function* () {
           const error = yield* Effect.flip(ServiceRegistry.register("x", url, { a: [{ b: () => 1 }] }))
-          expect(error).toMatchObject({ reason: "invalid_metadata", context: { path: "a[0].b" } })
-          expect(error.message).toContain('"a[0].b"')
+          expect(error).toMatchObject({ reason: "invalid_metadata", context: { path: "metadata.a[0].b" } })
+          expect(error.message).toContain('"x": metadata.a[0].b is a function')
           yield* ServiceRegistry.register("x", url, { fine: true })
           const update = yield* Effect.flip(ServiceRegistry.update("x", { n: Number.NaN }))
           expect(update).toMatchObject({ reason: "invalid_metadata" })

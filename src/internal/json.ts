@@ -1,13 +1,9 @@
-/** What events hold: what survives JSON unchanged. */
-export type Json =
-  | null
-  | boolean
-  | number
-  | string
-  | ReadonlyArray<Json>
-  | {
-      readonly [field: string]: Json
-    }
+/** What survives JSON unchanged. */
+export type Json = null | boolean | number | string | ReadonlyArray<Json> | JsonRecord
+
+export interface JsonRecord {
+  readonly [field: string]: Json
+}
 
 /** A value that is refused: where it sits, and what is wrong with it. */
 export class Refused {
@@ -27,8 +23,8 @@ export const maxDepth = 256
 /** How much of a path a message shows. */
 const maxPath = 200
 
-export interface JsonCopy {
-  readonly value: Json
+export interface JsonCopy<A extends Json = Json> {
+  readonly value: A
   /** The length of the value's JSON in UTF-8. */
   readonly bytes: number
 }
@@ -36,8 +32,8 @@ export interface JsonCopy {
 /**
  * A deeply frozen copy of the value, or why it cannot be one. Checks, copies, freezes and counts in a single pass that
  * reads every field once, so a value that changes while it is read, or a getter that does, cannot get past the checks.
- * Refused is what JSON would drop, change or choke on, so that what is read is what was stored; and, for the sake of
- * stores that keep text as UTF-8 or in PostgreSQL's jsonb, U+0000 and unpaired surrogates.
+ * Refused is what JSON would drop, change or choke on, so that whoever reads the copy has what was given; and, for the
+ * sake of stores that keep text as UTF-8 or in PostgreSQL's jsonb, U+0000 and unpaired surrogates.
  */
 export const copyJson = (value: unknown, root: string, maxBytes: number): JsonCopy | Refused => {
   const copier = new Copier(root, maxBytes)
@@ -49,6 +45,18 @@ export const copyJson = (value: unknown, root: string, maxBytes: number): JsonCo
     return error instanceof Refused ? error : new Refused(root, "cannot be read")
   }
 }
+
+/** As `copyJson`, of what must be an object. */
+export const copyJsonRecord = (value: unknown, root: string, maxBytes: number): JsonCopy<JsonRecord> | Refused => {
+  const copy = copyJson(value, root, maxBytes)
+  if (copy instanceof Refused) return copy
+  return isRecord(copy.value)
+    ? { value: copy.value, bytes: copy.bytes }
+    : new Refused(root, 'is not an object: state it as in { source: "import" }')
+}
+
+const isRecord = (value: Json): value is JsonRecord =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
 
 class Copier {
   bytes = 0
@@ -80,7 +88,7 @@ class Copier {
       case "undefined":
         throw this.refused(depth, "is undefined, which JSON cannot hold: leave it out, or use null")
       case "bigint":
-        throw this.refused(depth, "is a bigint, which JSON cannot hold: store it as text")
+        throw this.refused(depth, "is a bigint, which JSON cannot hold: make it text")
       default:
         throw this.refused(depth, `is a ${typeof value}, which JSON cannot hold`)
     }
@@ -129,7 +137,7 @@ class Copier {
 
   private field(descriptor: PropertyDescriptor, depth: number): Json {
     if (descriptor.get !== undefined || descriptor.set !== undefined) {
-      throw this.refused(depth, "is a getter: store the value that it gives")
+      throw this.refused(depth, "is a getter: give the value that it returns")
     }
     return this.copy(descriptor.value, depth)
   }
@@ -188,11 +196,11 @@ class Copier {
 }
 
 const instanceProblem = (value: object): string => {
-  if (value instanceof Date) return "is a Date: store its time, or its toISOString()"
-  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return "is binary: store it as text, such as base64"
+  if (value instanceof Date) return "is a Date: give its getTime(), or its toISOString()"
+  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return "is binary: make it text, such as base64"
   const constructor: unknown = value.constructor
   const name = typeof constructor === "function" && constructor.name !== "" ? constructor.name : "a class"
-  return `is an instance of ${name}: encode it to plain objects and arrays first, as Events.define does with a schema`
+  return `is an instance of ${name}: encode it to plain objects and arrays first, as Schema.encode does`
 }
 
 /** Whether the two are the same JSON; the order of fields does not count. */
