@@ -14,12 +14,12 @@ import {
   type Policy as RateLimiterPolicy,
   type PolicyOptions as RateLimiterPolicyOptions
 } from "./RateLimiter/Policy.js"
-import {
-  type CallOptions,
-  makeService,
-  type Admission as RateLimiterAdmission,
-  type Status as RateLimiterStatus
-} from "./RateLimiter/Service.js"
+import { makeService } from "./RateLimiter/Service.js"
+import type {
+  CallOptions,
+  Admission as RateLimiterAdmission,
+  Status as RateLimiterStatus
+} from "./RateLimiter/Ticket.js"
 import { Telemetry } from "./Telemetry.js"
 
 export declare namespace RateLimiter {
@@ -103,7 +103,8 @@ export class RateLimiter extends Context.Tag("effect-foundation/RateLimiter")<Ra
   /**
    * The limits of this process, with the policies that the configuration states under `rateLimiter.<name>` over those in
    * code, live: `maxRequests`, `interval`, `algorithm`, `onExceeded`, `maxWait`. What was taken stays taken; an interval
-   * that becomes longer does not bring back what has left the shorter one, and another algorithm starts anew.
+   * that becomes longer does not bring back what has left the shorter one, and another algorithm starts anew. Those that
+   * wait hear of a change with the next call under the name, or when they wake.
    */
   static readonly layerConfig: Layer.Layer<RateLimiter, never, Telemetry | Config> = Layer.scoped(
     RateLimiter,

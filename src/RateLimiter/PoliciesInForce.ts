@@ -79,10 +79,10 @@ export class PoliciesInForce {
 
   /** What is in force under the name of these options. */
   of(options: PolicyOptions): Named {
-    let named = this.names.get(options.name ?? defaults.name)
+    const { maxWait, name = defaults.name, onExceeded } = options
+    let named = this.names.get(name)
     if (named === undefined) named = this.add(options)
     else if (!same(named.agreed, options) && states(options)) this.compare(named, options)
-    const { maxWait, onExceeded } = options
     if (onExceeded !== undefined && onExceeded !== "fail" && onExceeded !== "wait") throwLeft(parsePolicy(options))
     if (maxWait !== undefined && maxWait !== named.maxWait) {
       throwLeft(parseMaxWait(named.name, maxWait))

@@ -4,54 +4,35 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import { correlationIdOf } from "../CorrelationId.js"
 import type { RateLimited, StoreUnavailable } from "../FoundationError.js"
-import { clockOf, monotonicMicros, toMicros, waitOf } from "../internal/monotonic.js"
+import { clockOf, monotonicMicros, waitOf } from "../internal/monotonic.js"
 import type { NamedPolicies } from "../internal/namedPolicies.js"
 import type { Telemetry } from "../Telemetry.js"
-import type { Answer, Backend, Request, Verdict } from "./Backend.js"
+import type { Answer, Backend, Verdict } from "./Backend.js"
 import { Line, Waiter } from "./Line.js"
-import { type Named, PoliciesInForce } from "./PoliciesInForce.js"
-import { type ConfiguredPolicy, type Limit, type PolicyOptions, wrongCost, wrongKey } from "./Policy.js"
+import { PoliciesInForce } from "./PoliciesInForce.js"
+import { type ConfiguredPolicy, wrongKey } from "./Policy.js"
 import { maxWaiting, type Reason, refusal } from "./Refusal.js"
-
-/** A policy, and what the call adds to it. */
-export interface CallOptions extends PolicyOptions {
-  /** The subject that the limit is counted for (a user, an address): one for all where not stated. */
-  readonly key?: string | undefined
-  /** How many units the call takes: 1 where not stated. */
-  readonly cost?: number | undefined
-}
-
-/** One limit, or several that are taken from at once. */
-export type Limits = CallOptions | ReadonlyArray<CallOptions>
-
-/** How a limit stands after an admission. */
-export interface Admission {
-  readonly limit: number
-  /** The units that are left. */
-  readonly remaining: number
-  /** When the limit is as if never used, in milliseconds rounded up. */
-  readonly resetAfter: Duration.Duration
-}
-
-/** How a limit stands. */
-export interface Status extends Admission {
-  /** When a call of the cost asked for is admitted: zero for now, infinity for never under the policy in force. */
-  readonly retryAfter: Duration.Duration
-}
-
-/** What one call takes from one limit: the request that the backend sees, and where it comes from. */
-interface Ticket extends Request {
-  limit: Limit
-  cost: number
-  reserved: number
-  readonly named: Named
-  readonly options: CallOptions
-}
+import {
+  admissionOf,
+  type CallOptions,
+  isMany,
+  isReserved,
+  isTooDear,
+  type Limits,
+  maxWaitOf,
+  type Status,
+  type Ticket,
+  waits,
+  waitsAt,
+  warningOf,
+  worst,
+  wrongCostOf
+} from "./Ticket.js"
 
 type RuntimeFiber = Fiber.RuntimeFiber<unknown, unknown>
 type Admitted<A, E, R> = (verdicts: ReadonlyArray<Verdict>, tickets: ReadonlyArray<Ticket>) => Effect.Effect<A, E, R>
 
-/** Timers count milliseconds, in 31 bits; a longer wait looks again in between. */
+/** In microseconds. Timers count milliseconds, in 31 bits; a longer wait looks again in between. */
 const shortestSleep = 1000
 const longestSleep = Duration.toMillis("1 day") * 1000
 
@@ -126,6 +107,7 @@ export const makeService = (
     const tickets = ticketsOf(limits)
     const warning = warningOf(tickets)
     if (warning !== undefined) return Effect.zipRight(Effect.logWarning(warning), attemptLater(limits, then))
+    if (tickets.length === 0) return then([], tickets)
     const dear = tickets.find(isTooDear)
     if (dear !== undefined) return refuse(dear, "cost_above_limit", dear.limit.interval, fiber)
     // Who can wait does so behind those that wait already, also where there is room beside what they need.
@@ -222,11 +204,11 @@ export const makeService = (
           admitted(verdicts, tickets, now - since)
           return Effect.succeed(verdicts)
         }
-        const due = now + Math.max(...verdicts.map((verdict) => verdict.retryAfter))
-        if (due > until) return refuseAt(tickets, verdicts, refused, "wait_too_long", fiber)
         if (!verdicts.every((verdict, index) => verdict.admitted || waitsAt(tickets, index))) {
           return refuseAt(tickets, verdicts, refused, "used_up", fiber)
         }
+        const due = now + Math.max(...verdicts.map((verdict) => verdict.retryAfter))
+        if (due > until) return refuseAt(tickets, verdicts, refused, "wait_too_long", fiber)
         waiter.postpone(due)
         return Effect.zipRight(sleep(clock, waiter, (waiter.behind ? until : due) - now), again)
       })
@@ -269,59 +251,5 @@ const called = (waiter: Waiter): Effect.Effect<void> =>
 const sleep = (clock: Clock.Clock, waiter: Waiter, micros: number): Effect.Effect<void> =>
   Effect.raceFirst(clock.sleep(waitOf(Math.min(micros, longestSleep))), called(waiter))
 
-const isMany = (limits: Limits): limits is ReadonlyArray<CallOptions> => Array.isArray(limits)
-
-/** A cost that the code allows and the configuration does not is no mistake of the program. */
-const wrongCostOf = ({ code, limit, name }: Named, cost: unknown) =>
-  wrongCost(name, cost, Math.max(code.maxRequests, limit.maxRequests))
-
-const isTooDear = ({ cost, limit }: Ticket): boolean => cost > limit.maxRequests
-const isReserved = ({ reserved }: Ticket): boolean => reserved > 0
-const waits = ({ named, options }: Ticket): boolean => (named.configured?.onExceeded ?? options.onExceeded) === "wait"
-const waitsAt = (tickets: ReadonlyArray<Ticket>, index: number): boolean => tickets.slice(index, index + 1).every(waits)
-
-const maxWaitOf = ({ limit, named, options }: Ticket): number => {
-  const maxWait = named.configured?.maxWait ?? options.maxWait
-  return maxWait === undefined ? limit.interval : toMicros(maxWait)
-}
-
-const warningOf = (tickets: ReadonlyArray<Ticket>): string | undefined => {
-  for (const { named } of tickets) {
-    const { warning } = named
-    if (warning === undefined) continue
-    named.warning = undefined
-    return warning
-  }
-  return undefined
-}
-
-/** The refusal with the longest wait: when that is over, all admit. -1 where none refuses. */
-const worst = (verdicts: ReadonlyArray<Verdict>): number => {
-  let index = -1
-  let longest = -1
-  for (let at = 0; at < verdicts.length; at++) {
-    const verdict = verdicts[at]
-    if (verdict === undefined || verdict.admitted || verdict.retryAfter <= longest) continue
-    index = at
-    longest = verdict.retryAfter
-  }
-  return index
-}
-
 const settle = <A, B, E, R>(answer: Answer<A>, then: (answer: A) => Effect.Effect<B, E, R>) =>
   Effect.isEffect(answer) ? Effect.flatMap(answer, then) : then(answer)
-
-const admissionOf = (
-  options: CallOptions,
-  verdicts: ReadonlyArray<Verdict>,
-  tickets: ReadonlyArray<Ticket>
-): Admission => {
-  const index = tickets.findIndex(
-    ({ key, named }) => named.name === (options.name ?? "default") && key === (options.key ?? "")
-  )
-  return {
-    limit: tickets[index]?.limit.maxRequests ?? 0,
-    remaining: verdicts[index]?.remaining ?? 0,
-    resetAfter: waitOf(verdicts[index]?.resetAfter ?? 0)
-  }
-}
