@@ -3,7 +3,8 @@ import * as Redacted from "effect/Redacted"
 /** What `jsonSafe` keeps of a value: deeper, longer or wider parts are cut, and the cut is visible. */
 export const bounds = { depth: 6, entries: 64, text: 1024 } as const
 
-export const secretName = /pass(word|wd|phrase)?$|secret|token|credential|authorization|cookie|(api|private|access)[-_]?key/i
+export const secretName =
+  /pass(word|wd|phrase)?$|secret|token|credential|authorization|cookie|(api|private|access)[-_]?key/i
 
 /**
  * A copy of the value that `JSON.stringify` takes, bounded in size, in which `Redacted` values and fields with the name

@@ -12,7 +12,7 @@ interface Row {
   readonly theirs: Effect.Effect<unknown, unknown, Foundation>
 }
 
-const port = Config.key("server.port", Schema.Number)
+const port = Config.Key("server.port", Schema.Number)
 const suspends = Effect.zipRight(Effect.yieldNow(), Effect.void)
 const names = new Map([["auth", 1]])
 const log: Array<unknown> = []

@@ -38,7 +38,7 @@ describe("jsonSafe", () => {
 
   it("cuts what is deep, wide, long or circular, and says so", () => {
     const circular: Record<string, unknown> = {}
-    circular["self"] = circular
+    circular.self = circular
     expect(jsonSafe(circular)).toEqual({ self: "<circular>" })
     let deep: unknown = "bottom"
     for (let level = 0; level < 100_000; level++) deep = { deep }
