@@ -5,7 +5,9 @@ import { CircuitBreaker } from "./CircuitBreaker.js"
 import { Config } from "./Config.js"
 import { Foundation } from "./Foundation.js"
 import type { ConfigError, StoreUnavailable } from "./FoundationError.js"
+import { configuredPolicies } from "./internal/configuredPolicies.js"
 import { Memory } from "./RateLimiter/Memory.js"
+import { ConfiguredPolicy } from "./RateLimiter/Policy.js"
 import { RateLimiter } from "./RateLimiter.js"
 import { Telemetry } from "./Telemetry.js"
 
@@ -62,10 +64,11 @@ export class TelemetryRecording extends Context.Tag("effect-foundation/Testing/T
  * The six services for specs, and a recording of their telemetry: in memory, with an empty configuration. Nothing is read
  * from the working directory or the environment.
  */
-export const FoundationTest: Layer.Layer<Foundation | TelemetryRecording, ConfigError> = Layer.provideMerge(
-  TelemetryRecording.layer,
-  Foundation.layer({ config: Config.layerFrom(Config.object({})) })
-)
+export const FoundationTest: Layer.Layer<Foundation | TelemetryRecording, ConfigError> = Foundation.layer({
+  config: Config.layerFrom(Config.object({})),
+  // The one beneath, so that what the other services emit while they are built is recorded too.
+  telemetry: Layer.service(Telemetry)
+}).pipe(Layer.provideMerge(Layer.provideMerge(TelemetryRecording.layer, Telemetry.layer)))
 
 /** Sets these values, by path, on the configuration that is provided to it. */
 export const configSet = (values: Readonly<Record<string, unknown>>): Layer.Layer<never, ConfigError, Config> =>
@@ -111,10 +114,12 @@ export const circuitOpen = (...names: ReadonlyArray<string>): Layer.Layer<never,
  * const MessagesExhausted = Layer.provideMerge(limitExhausted("messages"), FoundationTest)
  * Effect.runPromise(spec.pipe(Effect.provide(MessagesExhausted))).then(console.log)
  */
-export const limitExhausted = (...names: ReadonlyArray<string>): Layer.Layer<RateLimiter, never, Telemetry> =>
-  Layer.effect(
+export const limitExhausted = (...names: ReadonlyArray<string>): Layer.Layer<RateLimiter, never, Telemetry | Config> =>
+  Layer.scoped(
     RateLimiter,
-    Effect.suspend(() => RateLimiter.make({ backend: exhausted(new Set(names)) }))
+    Effect.flatMap(configuredPolicies("rateLimiter", ConfiguredPolicy), (policies) =>
+      RateLimiter.make({ backend: exhausted(new Set(names)), policies })
+    )
   )
 
 const exhausted = (names: ReadonlySet<string>): RateLimiter.Backend => {

@@ -9,13 +9,24 @@ export const OrderPaid = Events.define("order_paid", Order)
 
 export class PaymentDeclined extends Data.TaggedError("PaymentDeclined")<{ readonly reason: string }> {}
 
-/** The payment provider: what the real one and the one of a spec have in common. */
+/**
+ * The payment provider. It charges once for one idempotency key, so a call may be tried again even when nobody knows what
+ * became of the last one: it timed out, say.
+ */
 export class Payments extends Context.Tag("examples/Payments")<
   Payments,
-  { readonly charge: (order: Order) => Effect.Effect<void, PaymentDeclined> }
+  { readonly charge: (order: Order, idempotencyKey: string) => Effect.Effect<void, PaymentDeclined> }
 >() {
-  static readonly layer = Layer.succeed(Payments, {
-    charge: (order) => Effect.log(`charged ${order.customer} ${order.cents / 100} €`).pipe(Effect.delay("20 millis"))
+  static readonly layer = Layer.sync(Payments, () => {
+    const charged = new Set<string>()
+    return {
+      charge: (order, idempotencyKey) =>
+        Effect.suspend(() => {
+          if (charged.has(idempotencyKey)) return Effect.void
+          charged.add(idempotencyKey)
+          return Effect.log(`charged ${order.customer} ${order.cents / 100} €`)
+        }).pipe(Effect.delay("20 millis"))
+    }
   })
 }
 
@@ -28,14 +39,12 @@ const classify = (exit: Exit.Exit<void, PaymentDeclined>) => {
 /** How many times a payment is tried again while the provider is not to be reached. */
 const Retries = Config.Key("checkout.retries", Schema.NonNegativeInt, { default: 3 })
 
-/** Charges the order and records it, once, however often it is asked to. A customer has five tries a minute. */
+/** Charges the order and records it, once, however often it is asked to, at a time or in turn. Five tries a minute. */
 export const checkout = (order: Order) =>
   Effect.gen(function* () {
     const payments = yield* Payments
     const retries = yield* Config.get(Retries)
-    const [paid] = yield* OrderPaid.get({ id: order.id })
-    if (paid !== undefined) return paid
-    yield* payments.charge(order).pipe(
+    yield* payments.charge(order, order.id).pipe(
       CircuitBreaker.execute({ name: "payments", timeout: "2 seconds", classify }),
       Effect.retry({
         schedule: Retry.schedule({ times: retries }),
