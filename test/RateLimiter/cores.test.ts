@@ -281,6 +281,26 @@ describe("sliding-window", () => {
     expect(slidingWindow.take(state, rate, 1, 15).admitted).toBe(true)
   })
 
+  it("stays exact under a clock that is turned back: an admission then is as late as the latest before it", () => {
+    const times = fc.array(fc.integer({ min: 0, max: 120 }), { maxLength: 40 })
+    fc.assert(
+      fc.property(rates, times, (rate, times) => {
+        const state = slidingWindow.fresh()
+        const taken: Array<Taken> = []
+        let latest = 0
+        for (const now of times) {
+          latest = Math.max(latest, now)
+          if (slidingWindow.take(state, rate, 1, now).admitted) taken.push({ at: latest, cost: 1 })
+        }
+        for (let from = 0; from <= 120; from++) {
+          const within = taken.filter(({ at }) => at >= from && at < from + rate.interval)
+          expect(sum(within)).toBeLessThanOrEqual(rate.maxRequests)
+        }
+      }),
+      { numRuns: 500 }
+    )
+  })
+
   it("keeps one entry for all admissions of a microsecond", () => {
     const rate = { maxRequests: 1_000_000, interval: 60_000_000 }
     const state = slidingWindow.fresh()
@@ -328,6 +348,24 @@ describe("sliding-window", () => {
 })
 
 describe("token-bucket", () => {
+  it("counts exactly beyond 2^53 too", () => {
+    const large = fc.record({
+      maxRequests: fc.integer({ min: 1, max: 1_000_000_000 }),
+      interval: fc.integer({ min: 1_000_000_000, max: 31_622_400_000_000 })
+    })
+    fc.assert(
+      fc.property(large, fc.double({ min: 0, max: 1, noNaN: true }), (rate, share) => {
+        const cost = Math.max(1, Math.round(rate.maxRequests * share))
+        const state = tokenBucket.fresh()
+        const decision = tokenBucket.take(state, rate, cost, 0)
+        const exact = BigInt(cost) * BigInt(rate.interval)
+        expect(state.fullAt).toBe(Number(exact / BigInt(rate.maxRequests)))
+        expect(state.part).toBe(Number(exact % BigInt(rate.maxRequests)))
+        expect(decision).toMatchObject({ admitted: true, remaining: rate.maxRequests - cost })
+      })
+    )
+  })
+
   it.each([
     { maxRequests: 1_000_000, interval: 86_400_000_000 },
     { maxRequests: 999_983, interval: 86_399_999_999 },
