@@ -118,7 +118,7 @@ describe("Foundation.layer", () => {
     })
   )
 
-  it.effect("is built once, however often and wherever it is provided in one program", () =>
+  it.effect("is built once within one provide, however often it stands in the composition", () =>
     Effect.gen(function* () {
       let built = 0
       const telemetry = Layer.tap(Telemetry.layer, () => Effect.sync(() => built++))

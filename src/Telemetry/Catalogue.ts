@@ -6,8 +6,8 @@ interface Entry {
 }
 
 /**
- * Every event that the components themselves emit. Durations are in milliseconds. No event carries a configuration
- * value, the data of an event, or a secret.
+ * Every event that the components themselves emit. Durations are in milliseconds. No event carries the value of a
+ * configuration key or the data of an event.
  */
 export const catalogue = {
   "config.reload": {

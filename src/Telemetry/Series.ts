@@ -12,10 +12,10 @@ export const maxTagLength = 128
  */
 export const overflowLabel: Label = ["otel.metric.overflow", "true"]
 
-/** A step from tag value to tag value; the last one holds the series. Costs half of joining the values into one key. */
-class Step<S> {
+/** A node of a trie over the values of the tags; a leaf holds the series. Costs half of joining the values into one key. */
+class Node<S> {
   series: S | undefined
-  readonly next = new Map<string, Step<S>>()
+  readonly next = new Map<string, Node<S>>()
 }
 
 /**
@@ -23,7 +23,7 @@ class Step<S> {
  * removed, since a counter that is forgotten and made anew would fall.
  */
 export class Series<S> {
-  private readonly first = new Step<S>()
+  private readonly root = new Node<S>()
   private overflowing: S | undefined
   private count = 0
 
@@ -34,12 +34,12 @@ export class Series<S> {
   }
 
   get(values: ReadonlyArray<string>): S | undefined {
-    let step: Step<S> | undefined = this.first
+    let node: Node<S> | undefined = this.root
     for (const value of values) {
-      step = step.next.get(value)
-      if (step === undefined) return undefined
+      node = node.next.get(value)
+      if (node === undefined) return undefined
     }
-    return step.series
+    return node.series
   }
 
   /** A new series, or nothing where there are `most` already. */
@@ -47,16 +47,16 @@ export class Series<S> {
     if (this.count >= most) return undefined
     const series = this.make(labels)
     this.count++
-    let step = this.first
+    let node = this.root
     for (const value of values) {
-      let next = step.next.get(value)
+      let next = node.next.get(value)
       if (next === undefined) {
-        next = new Step()
-        step.next.set(value, next)
+        next = new Node()
+        node.next.set(value, next)
       }
-      step = next
+      node = next
     }
-    step.series = series
+    node.series = series
     return series
   }
 
