@@ -13,7 +13,7 @@ import type { Answer, Backend, Control, RuntimeFiber } from "./Backend.js"
 import { Changes } from "./Changes.js"
 import { type Move, type Outcome, Permit, type Rejection, type State } from "./Circuit.js"
 import { type Named, PoliciesInForce } from "./PoliciesInForce.js"
-import type { CallOptions, ConfiguredPolicy, Policy } from "./Policy.js"
+import type { CallOptions, ConfiguredPolicy, Policy, Terms } from "./Policy.js"
 import { circuitOpen, operationTimeout } from "./Refusal.js"
 
 /** What `execute` adds to the errors of the effect. */
@@ -101,7 +101,7 @@ export const makeService = (
     effect: Effect.Effect<A, E, R>,
     call: Call<A, E>
   ): Effect.Effect<A, E | OperationTimeout, R> => {
-    const { timeoutMillis } = call.named.terms
+    const { timeoutMillis } = call.terms
     return timeoutMillis === Number.POSITIVE_INFINITY
       ? settling(RuntimeFlags.interruptible(flags) ? Effect.interruptible(effect) : effect, call)
       : within<A, E, R, A, E | OperationTimeout>(fiber, flags, effect, timeoutMillis, call)
@@ -129,15 +129,18 @@ export const makeService = (
 
   /** One call that was let through: settles it, whichever way it ends. */
   class Call<A, E> {
+    /** What was in force when the call began: its timeout stays what it was. */
+    readonly terms: Terms
     private readonly since: number
     private readonly measured = isMeasured()
 
     constructor(
       private readonly fiber: RuntimeFiber,
-      readonly named: Named,
+      private readonly named: Named,
       private readonly permit: Permit,
       private readonly classify: CallOptions<A, E>["classify"]
     ) {
+      this.terms = named.terms
       this.since = this.measured || named.terms.timed ? monotonicMicros(clockOf(fiber)) : -1
     }
 
@@ -157,7 +160,7 @@ export const makeService = (
     }
 
     onTimeout(): Effect.Effect<never, OperationTimeout> {
-      const error = operationTimeout(this.named.terms.policy, correlationIdOf(this.fiber))
+      const error = operationTimeout(this.terms.policy, correlationIdOf(this.fiber))
       return then(this.settle("failure", "timeout"), Effect.fail(error))
     }
 

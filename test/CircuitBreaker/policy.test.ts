@@ -260,6 +260,18 @@ describe("policies from elsewhere", () => {
     }).pipe(Effect.provide(elsewhere.layer))
   })
 
+  it.effect("leave a schedule of the code where it is", () => {
+    const elsewhere = stating()
+    return Effect.gen(function* () {
+      const code = { name: "a", maxFailures: 1, resetTimeout: Schedule.exponential("1 second") } as const
+      yield* fail(code)
+      yield* TestClock.adjust("1 second")
+      yield* elsewhere.state({ a: { timeout: Duration.minutes(1) } })
+      yield* fail(code)
+      expect((yield* CircuitBreaker.status("a")).retryAfter).toEqual(Duration.seconds(2))
+    }).pipe(Effect.provide(elsewhere.layer))
+  })
+
   it.effect("change the timeout and the trip of calls from then on", () => {
     const elsewhere = stating()
     return Effect.gen(function* () {

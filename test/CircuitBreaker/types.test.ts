@@ -19,6 +19,9 @@ const work: Work = Effect.flatMap(Database, ({ url }) =>
   url === "" ? Effect.fail(new HttpError()) : Effect.succeed(url)
 )
 
+/** Only to be compiled. */
+const compiled = (_: unknown) => {}
+
 describe("the types of CircuitBreaker", () => {
   it("add the narrow errors and the service, in both forms", () => {
     expectTypeOf(CircuitBreaker.execute(work)).toEqualTypeOf<Guarded>()
@@ -38,18 +41,22 @@ describe("the types of CircuitBreaker", () => {
   })
 
   it("tell classify what the effect ends with", () => {
-    CircuitBreaker.execute(work, {
-      classify: (exit) => {
-        expectTypeOf(exit).toEqualTypeOf<Exit.Exit<string, HttpError>>()
-        return "ignore"
-      }
-    })
+    compiled(
+      CircuitBreaker.execute(work, {
+        classify: (exit) => {
+          expectTypeOf(exit).toEqualTypeOf<Exit.Exit<string, HttpError>>()
+          return "ignore"
+        }
+      })
+    )
     const classify = (_: Exit.Exit<unknown, HttpError>) => "failure" as const
     expectTypeOf(work.pipe(CircuitBreaker.execute({ classify }))).toEqualTypeOf<Guarded>()
-    // @ts-expect-error: an effect that fails otherwise is not what it classifies
-    Effect.fail("other").pipe(CircuitBreaker.execute({ classify }))
+    // An effect that fails otherwise is not what it classifies.
+    expectTypeOf(CircuitBreaker.execute({ classify }))
+      .parameter(0)
+      .toEqualTypeOf<Effect.Effect<unknown, HttpError, unknown>>()
     // @ts-expect-error: there is no such outcome
-    CircuitBreaker.execute(work, { classify: () => "maybe" })
+    compiled(CircuitBreaker.execute(work, { classify: () => "maybe" }))
   })
 
   it("leave errors to be caught one by one", () => {
@@ -63,9 +70,9 @@ describe("the types of CircuitBreaker", () => {
 
   it("refuse options that are none", () => {
     // @ts-expect-error: misspelled
-    CircuitBreaker.execute(work, { maxFailure: 5 })
+    compiled(CircuitBreaker.execute(work, { maxFailure: 5 }))
     // @ts-expect-error: a rate needs a window
-    CircuitBreaker.execute(work, { trip: { type: "rate", failureRate: 0.5 } })
+    compiled(CircuitBreaker.execute(work, { trip: { type: "rate", failureRate: 0.5 } }))
   })
 
   it("say what the layers need and what may fail", () => {

@@ -15,6 +15,9 @@ declare const never: never
 
 const work = Effect.suspend((): Effect.Effect<number, Busy | Gone> => never)
 
+/** Only to be compiled. */
+const compiled = (_: unknown) => {}
+
 describe("the types of Retry.schedule", () => {
   it("take any error, and leave the effect's own", () => {
     expectTypeOf(Retry.schedule({ times: 5 })).toEqualTypeOf<Schedule.Schedule<Duration.Duration, unknown>>()
@@ -32,6 +35,6 @@ describe("the types of Retry.schedule", () => {
     const piped = work.pipe(Effect.retry(Retry.schedule({ while: (error: Busy | Gone) => error._tag === "Busy" })))
     expectTypeOf(piped).toEqualTypeOf<Effect.Effect<number, Busy | Gone>>()
     // @ts-expect-error: the effect fails with more than the schedule judges
-    work.pipe(Effect.retry(Retry.schedule({ while: (error: Busy) => error.load < 5 })))
+    compiled(Effect.retry(Retry.schedule({ while: (error: Busy) => error.load < 5 }))(work))
   })
 })

@@ -13,6 +13,7 @@ import {
   Logger,
   LogLevel,
   Option,
+  Supervisor,
   TestClock
 } from "effect"
 import { CorrelationId } from "effect-foundation/CorrelationId"
@@ -298,6 +299,108 @@ describe("deadline", () => {
       yield* Effect.yieldNow()
       yield* Deferred.succeed(release, undefined)
       expect(Exit.isInterrupted(yield* Fiber.await(fiber))).toBe(true)
+    })
+  )
+
+  it.effect("leaves late work to its end where the caller is not interruptible, and does not wait for it", () =>
+    Effect.gen(function* () {
+      const release = yield* Deferred.make<void>()
+      const ended = yield* Deferred.make<string>()
+      const fiber = yield* Deferred.await(release).pipe(
+        Effect.onExit((exit) => Deferred.succeed(ended, exit._tag)),
+        inTime,
+        Effect.flip,
+        Effect.uninterruptible,
+        Effect.fork
+      )
+      yield* TestClock.adjust("1 second")
+      expect(yield* Fiber.join(fiber)).toBe("late")
+      yield* Deferred.succeed(release, undefined)
+      expect(yield* Deferred.await(ended)).toBe("Success")
+    })
+  )
+
+  it.effect("interrupts work that lets itself be interrupted within a region that does not", () =>
+    Effect.gen(function* () {
+      const started = yield* Deferred.make<void>()
+      const log: Array<string> = []
+      const fiber = yield* Effect.uninterruptibleMask((restore) =>
+        inTime(
+          Effect.zipRight(
+            Deferred.succeed(started, undefined),
+            restore(Effect.never).pipe(Effect.onInterrupt(() => Effect.sync(() => log.push("work"))))
+          )
+        ).pipe(Effect.ensuring(Effect.sync(() => log.push("caller"))))
+      ).pipe(Effect.fork)
+      yield* Deferred.await(started)
+      expect(Exit.isInterrupted(yield* Fiber.interrupt(fiber))).toBe(true)
+      expect(log).toEqual(["work", "caller"])
+    })
+  )
+
+  it.effect("interrupts such work also where the caller had been interrupted before it began", () =>
+    Effect.gen(function* () {
+      const release = yield* Deferred.make<void>()
+      const fiber = yield* Effect.uninterruptibleMask((restore) =>
+        Effect.zipRight(Deferred.await(release), inTime(suspended(restore(Effect.never))))
+      ).pipe(Effect.fork)
+      yield* Effect.yieldNow()
+      const interruption = yield* Effect.fork(Fiber.interrupt(fiber))
+      yield* Effect.yieldNow()
+      yield* Deferred.succeed(release, undefined)
+      expect(Exit.isInterrupted(yield* Fiber.join(interruption))).toBe(true)
+    })
+  )
+
+  for (const [whose, timed] of [
+    ["its own", inTime],
+    ["Effect.timeout", <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.timeout(effect, "1 second")]
+  ] as const) {
+    it.effect(`has work that goes on seen as a child of the caller and by its supervisor: ${whose}`, () =>
+      Effect.gen(function* () {
+        const supervisor = yield* Supervisor.track
+        const started = yield* Deferred.make<Fiber.RuntimeFiber<unknown, unknown>>()
+        const release = yield* Deferred.make<void>()
+        const isReleased = yield* Deferred.make<void>()
+        const caller = yield* Effect.withFiberRuntime<void>((self) => Deferred.succeed(started, self)).pipe(
+          Effect.zipRight(Deferred.await(release)),
+          timed,
+          Effect.zipRight(Deferred.succeed(isReleased, undefined)),
+          Effect.zipRight(Effect.never),
+          Effect.supervised(supervisor),
+          Effect.fork
+        )
+        const work = yield* Deferred.await(started)
+        yield* Effect.yieldNow()
+        expect(yield* Fiber.children(caller)).toContain(work)
+        expect(yield* supervisor.value).toContain(work)
+        yield* Deferred.succeed(release, undefined)
+        yield* Deferred.await(isReleased)
+        yield* Effect.yieldNow()
+        expect(yield* Fiber.children(caller)).toEqual([])
+        expect(yield* supervisor.value).not.toContain(work)
+        yield* Fiber.interrupt(caller)
+      })
+    )
+  }
+
+  it.effect("leaves no late work among the children of the caller, which would wait for it", () =>
+    Effect.gen(function* () {
+      const release = yield* Deferred.make<void>()
+      const isLate = yield* Deferred.make<void>()
+      const caller = yield* Deferred.await(release).pipe(
+        Effect.uninterruptible,
+        inTime,
+        Effect.flip,
+        Effect.zipRight(Deferred.succeed(isLate, undefined)),
+        Effect.zipRight(Effect.never),
+        Effect.fork
+      )
+      yield* TestClock.adjust("1 second")
+      yield* Deferred.await(isLate)
+      expect(yield* Fiber.children(caller)).toEqual([])
+      expect(Exit.isInterrupted(yield* Fiber.interrupt(caller))).toBe(true)
+      yield* Deferred.succeed(release, undefined)
     })
   )
 
