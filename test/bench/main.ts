@@ -2,7 +2,6 @@ import { Duration, Effect, Config as EffectConfig, Layer, Metric, Runtime, Schem
 import { CircuitBreaker, Config, Events, Foundation, RateLimiter, ServiceRegistry, Telemetry } from "effect-foundation"
 import { CircuitOpen } from "effect-foundation/FoundationError"
 import { Bench } from "tinybench"
-import { hotError } from "../../src/internal/hotError.js"
 
 /** Two pieces of work that a user would choose between. */
 interface Row {
@@ -72,12 +71,6 @@ const rows: ReadonlyArray<Row> = [
   {
     work: "circuit open, rejection",
     ours: Effect.ignore(CircuitBreaker.execute(nothing, { name: "open" })),
-    beside: "new CircuitOpen",
-    theirs: Effect.sync(() => new CircuitOpen({ ...rejection }))
-  },
-  {
-    work: "building a CircuitOpen",
-    ours: Effect.sync(() => hotError(CircuitOpen, "circuit_open", { ...rejection, context: {} })),
     beside: "new CircuitOpen",
     theirs: Effect.sync(() => new CircuitOpen({ ...rejection }))
   },
