@@ -49,10 +49,14 @@ export class Declared {
     return true
   }
 
-  /** What in the snapshot is not as expected; the first problem, with the paths of all. */
-  check(snapshot: Snapshot): Problem | undefined {
+  /**
+   * What in the snapshot is not as expected; the first problem, with the paths of all. Of what it shares with one that
+   * is known to hold, nothing needs to be looked at.
+   */
+  check(snapshot: Snapshot, holding?: Snapshot): Problem | undefined {
     const problems: Array<Problem> = []
     for (const [path, expectations] of this.byPath) {
+      if (holding !== undefined && holding.entry(path) === snapshot.entry(path)) continue
       for (const expectation of expectations) {
         const problem = unmet(expectation, path, snapshot)
         if (problem !== undefined) problems.push(problem)

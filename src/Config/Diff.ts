@@ -1,5 +1,6 @@
 import * as Equal from "effect/Equal"
 import * as Redacted from "effect/Redacted"
+import type { Entry } from "./Entry.js"
 import { isSection } from "./Secret.js"
 import type { Snapshot } from "./Snapshot.js"
 
@@ -21,40 +22,56 @@ export interface Accepted {
 /** The values in which two snapshots differ: first those that the later one has, in its order, then those that are gone. */
 export const diff = (before: Snapshot, after: Snapshot): ReadonlyArray<Change> => {
   const changes: Array<Change> = []
-  for (const { path, value, source } of after.values()) {
-    const old = before.entry(path)
-    if (old === undefined || old.section || old.path !== path) {
-      changes.push({ key: path, before: undefined, after: value, source })
-    } else if (!equal(old.value, value)) {
-      changes.push({ key: path, before: old.value, after: value, source })
-    }
-  }
-  for (const { path, value, source } of before.values()) {
-    const now = after.entry(path)
-    if (now === undefined || now.section || now.path !== path) {
-      changes.push({ key: path, before: value, after: undefined, source })
-    }
-  }
+  addStated(changes, before.root, after.root)
+  addGone(changes, before.root, after.root)
   return changes
 }
 
-/** Whether nobody can tell the snapshots apart, by origin neither. */
-export const identical = (one: Snapshot, other: Snapshot): boolean => {
-  if (one.entries.size !== other.entries.size) return false
-  for (const [path, entry] of one.entries) {
-    const that = other.entry(path)
-    if (
-      that === undefined ||
-      that.section !== entry.section ||
-      that.source !== entry.source ||
-      that.text !== entry.text ||
-      Redacted.isRedacted(that.value) !== Redacted.isRedacted(entry.value) ||
-      (!entry.section && !equal(entry.value, that.value))
-    ) {
-      return false
-    }
+// Snapshots share the entries in which one was made out of the other: there, nothing is to be looked for.
+
+const addStated = (changes: Array<Change>, before: Entry | undefined, after: Entry): void => {
+  if (before === after) return
+  if (after.section) {
+    for (const [name, child] of after.children) addStated(changes, beneath(before, name), child)
+  } else if (before === undefined || before.section) {
+    changes.push({ key: after.path, before: undefined, after: after.value, source: after.source })
+  } else if (!equal(before.value, after.value)) {
+    changes.push({ key: after.path, before: before.value, after: after.value, source: after.source })
   }
-  return true
+}
+
+const addGone = (changes: Array<Change>, before: Entry, after: Entry | undefined): void => {
+  if (before === after) return
+  if (before.section) {
+    for (const [name, child] of before.children) addGone(changes, child, beneath(after, name))
+  } else if (after === undefined || after.section) {
+    changes.push({ key: before.path, before: before.value, after: undefined, source: before.source })
+  }
+}
+
+const beneath = (entry: Entry | undefined, name: string): Entry | undefined =>
+  entry?.section === true ? entry.children.get(name) : undefined
+
+/** Whether nobody can tell the snapshots apart, by origin neither. */
+export const identical = (one: Snapshot, other: Snapshot): boolean =>
+  alike(one.root, other.root) &&
+  (one.spellings === other.spellings ||
+    [...one.spellings.keys(), ...other.spellings.keys()].every((path) => alike(one.entry(path), other.entry(path))))
+
+const alike = (one: Entry | undefined, other: Entry | undefined): boolean => {
+  if (one === other) return true
+  if (one === undefined || other === undefined || one.source !== other.source) return false
+  if (one.section) {
+    if (!other.section || one.children.size !== other.children.size) return false
+    for (const [name, child] of one.children) if (!alike(child, other.children.get(name))) return false
+    return true
+  }
+  return (
+    !other.section &&
+    one.text === other.text &&
+    Redacted.isRedacted(one.value) === Redacted.isRedacted(other.value) &&
+    equal(one.value, other.value)
+  )
 }
 
 /** Equality of configuration values: by content, secrets by what they hide. */

@@ -3,10 +3,11 @@ import * as ParseResult from "effect/ParseResult"
 import * as Redacted from "effect/Redacted"
 import type * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
+import type { Entry } from "./Entry.js"
 import { parsePath } from "./Path.js"
 import { Problem } from "./Problem.js"
 import { holdsSecret, reveal } from "./Secret.js"
-import type { Decoded, Entry, Snapshot } from "./Snapshot.js"
+import type { Decoded, Snapshot } from "./Snapshot.js"
 import { coerce } from "./Text.js"
 
 /** A path with the schema of what stands there. Make it once, at the top of a module: what it decodes is remembered by it. */

@@ -1,7 +1,8 @@
 import * as Redacted from "effect/Redacted"
+import { type Entry, Section, Value } from "./Entry.js"
 import { parsePath } from "./Path.js"
 import { isSecret } from "./Secret.js"
-import { type Entry, Snapshot } from "./Snapshot.js"
+import { Snapshot } from "./Snapshot.js"
 import { Leaf, type Tree } from "./Tree.js"
 
 /** What one source stated when it was last read. */
@@ -20,31 +21,41 @@ export type Overrides = ReadonlyMap<string, Tree | Leaf>
 /** The name of the source of what was set. */
 export const setSource = "set"
 
-/** Merges the layers, later ones over earlier ones, and the overrides over all. Lists are values: they are not merged. */
-export const merge = (
-  layers: ReadonlyArray<Layer>,
-  overrides: Overrides,
-  declaredSecrets: ReadonlySet<string>
-): Snapshot => {
+/** Merges the layers, later ones over earlier ones. Lists are values: they are not merged. */
+export const stack = (layers: ReadonlyArray<Layer>, declaredSecrets: ReadonlySet<string>): Snapshot => {
   const root = new Branch("")
   const spellings = new Map<string, string>()
   for (const layer of layers) {
     if (layer.loose) overlayLoose(root, layer.tree, layer, "", "", spellings)
     else overlay(root, layer.tree, layer)
   }
-  for (const [path, value] of overrides) override(root, canonical(path, spellings), value)
-  const entries = new Map<string, Entry>()
-  const tree = seal(root, [], entries, declaredSecrets)
-  for (const [spelling, path] of spellings) {
-    const entry = entries.get(path)
-    if (entry !== undefined && !entries.has(spelling)) entries.set(spelling, entry)
-  }
-  return new Snapshot(entries, tree)
+  return new Snapshot(seal(root, [], declaredSecrets), spellings)
 }
 
+/** Puts the overrides over what the layers state. Only the sections that they are in are made anew; the rest is shared. */
+export const overlaid = (stated: Snapshot, overrides: Overrides, declaredSecrets: ReadonlySet<string>): Snapshot => {
+  const root = new Branch("", stated.root)
+  for (const [path, value] of overrides) override(root, canonical(path, stated.spellings), value)
+  return new Snapshot(seal(root, [], declaredSecrets), stated.spellings)
+}
+
+/** Both at once, sharing nothing. */
+export const merge = (
+  layers: ReadonlyArray<Layer>,
+  overrides: Overrides,
+  declaredSecrets: ReadonlySet<string>
+): Snapshot => overlaid(stack(layers, declaredSecrets), overrides, declaredSecrets)
+
+/** A section that is being merged. What is an entry in it has been merged before, and stays as it is. */
 class Branch {
-  readonly children = new Map<string, Branch | Placed>()
-  constructor(public source: string) {}
+  readonly children: Map<string, Branch | Placed | Entry>
+
+  constructor(
+    public source: string,
+    merged?: Section
+  ) {
+    this.children = new Map(merged?.children)
+  }
 
   /** The branch under the name; a value that is there gives way to it. */
   at(name: string, source: string): Branch {
@@ -53,7 +64,7 @@ class Branch {
       there.source = source
       return there
     }
-    const made = new Branch(source)
+    const made = new Branch(source, there instanceof Section ? there : undefined)
     this.children.set(name, made)
     return made
   }
@@ -124,28 +135,18 @@ const override = (root: Branch, path: string, value: Tree | Leaf): void => {
   }
 }
 
-const seal = (
-  branch: Branch,
-  around: ReadonlyArray<string>,
-  entries: Map<string, Entry>,
-  declaredSecrets: ReadonlySet<string>
-): Readonly<Record<string, unknown>> => {
-  const out: Record<string, unknown> = Object.create(null)
-  const prefix = around.length === 0 ? "" : `${around.join(".")}.`
+const seal = (branch: Branch, around: ReadonlyArray<string>, declaredSecrets: ReadonlySet<string>): Section => {
+  const path = around.join(".")
+  const prefix = path === "" ? "" : `${path}.`
+  const children = new Map<string, Entry>()
   for (const [name, node] of branch.children) {
-    const segments = [...around, name]
-    const path = prefix + name
-    if (node instanceof Branch) {
-      const value = seal(node, segments, entries, declaredSecrets)
-      out[name] = value
-      entries.set(path, { path, value, section: true, source: node.source, text: false })
-    } else {
-      const value = secure(node.value, segments, declaredSecrets)
-      out[name] = value
-      entries.set(path, { path, value, section: false, source: node.source, text: node.text })
-    }
+    if (node instanceof Branch) children.set(name, seal(node, [...around, name], declaredSecrets))
+    else if (node instanceof Placed) {
+      const value = secure(node.value, [...around, name], declaredSecrets)
+      children.set(name, new Value(prefix + name, value, node.source, node.text))
+    } else children.set(name, node)
   }
-  return Object.freeze(out)
+  return new Section(path, branch.source, children)
 }
 
 const secure = (value: unknown, segments: ReadonlyArray<string>, declaredSecrets: ReadonlySet<string>): unknown =>

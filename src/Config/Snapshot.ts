@@ -1,70 +1,62 @@
 import * as Redacted from "effect/Redacted"
+import type { Entry, Section } from "./Entry.js"
 import type { Problem } from "./Problem.js"
 import { isSection } from "./Secret.js"
-
-/** What is known of one path: a value, or a section with everything beneath it. */
-export interface Entry {
-  /** The path itself, where the entry was found under another spelling of it. */
-  readonly path: string
-  /** Frozen; a secret is a `Redacted`. */
-  readonly value: unknown
-  readonly section: boolean
-  /** The last source that states it, or for a section the last that states something in it. */
-  readonly source: string
-  /** Whether it came as text, to be decoded to the type asked for. */
-  readonly text: boolean
-}
 
 /** What a key makes of a snapshot. */
 export type Decoded<A = unknown> = { readonly value: A } | Problem
 
 /** Every value at one moment. It never changes: a change of the configuration makes another snapshot. */
 export class Snapshot {
-  readonly #entries: ReadonlyMap<string, Entry>
+  /** The entries that were asked for: finding one again takes one step. There are at most as many as entries. */
+  readonly #found = new Map<string, Entry>()
   readonly #decoded = new WeakMap<object, Decoded>()
   #keys: ReadonlyArray<string> | undefined
 
   constructor(
-    entries: ReadonlyMap<string, Entry>,
-    /** Everything, as a frozen tree. Sections have no prototype, secrets are `Redacted`. */
-    readonly tree: Readonly<Record<string, unknown>>
-  ) {
-    this.#entries = entries
+    /** @internal */
+    readonly root: Section,
+    /** @internal Other spellings of paths. */
+    readonly spellings: ReadonlyMap<string, string>
+  ) {}
+
+  /** Everything, as a frozen tree. Sections have no prototype, secrets are `Redacted`. */
+  get tree(): Readonly<Record<string, unknown>> {
+    return this.root.value
   }
 
   /** The value at the path, the frozen section there, or `undefined`. A secret is a `Redacted`. */
   get(path: string): unknown {
-    return this.#entries.get(path)?.value
+    return this.entry(path)?.value
   }
 
   has(path: string): boolean {
-    return this.#entries.has(path)
+    return this.entry(path) !== undefined
   }
 
   /** The name of the source that the value at the path comes from. */
   origin(path: string): string | undefined {
-    return this.#entries.get(path)?.source
+    return this.entry(path)?.source
   }
 
   /** The path of every value, sections aside. */
   get keys(): ReadonlyArray<string> {
-    this.#keys ??= Array.from(this.values(), (entry) => entry.path)
+    this.#keys ??= Array.from(this.root.values(), (entry) => entry.path)
     return this.#keys
   }
 
   /** @internal */
   entry(path: string): Entry | undefined {
-    return this.#entries.get(path)
+    const known = this.#found.get(path)
+    if (known !== undefined) return known
+    const found = this.root.find(path) ?? this.spelled(path)
+    if (found !== undefined) this.#found.set(path, found)
+    return found
   }
 
-  /** @internal */
-  *values(): IterableIterator<Entry> {
-    for (const [path, entry] of this.#entries) if (!entry.section && entry.path === path) yield entry
-  }
-
-  /** @internal Every entry, sections and other spellings too. */
-  get entries(): ReadonlyMap<string, Entry> {
-    return this.#entries
+  private spelled(path: string): Entry | undefined {
+    const canonical = this.spellings.get(path)
+    return canonical === undefined ? undefined : this.root.find(canonical)
   }
 
   /** @internal What the key made of this snapshot when it was first asked. */

@@ -1,7 +1,7 @@
 import { Declared } from "./Declared.js"
 import { type Accepted, diff, identical } from "./Diff.js"
 import type { Key } from "./Key.js"
-import { type Layer, merge, type Overrides, setSource } from "./Merge.js"
+import { type Layer, type Overrides, overlaid, setSource, stack } from "./Merge.js"
 import { parsePath } from "./Path.js"
 import { Problem } from "./Problem.js"
 import type { Decoded, Snapshot } from "./Snapshot.js"
@@ -19,6 +19,8 @@ const maxOverrides = 10_000
 export class State {
   private readonly declared = new Declared()
   private overrides: Overrides = new Map()
+  /** What the layers state without what is set: a set makes only its own path anew. */
+  private base: Snapshot
   private current: Snapshot
 
   constructor(
@@ -26,7 +28,8 @@ export class State {
     secrets: Iterable<string> = []
   ) {
     for (const secret of secrets) this.declared.secrets.add(secret)
-    this.current = this.merged()
+    this.base = stack(stated, this.declared.secrets)
+    this.current = this.base
   }
 
   get snapshot(): Snapshot {
@@ -46,7 +49,13 @@ export class State {
 
   /** Puts the layers in force, beneath what is set. */
   swap(layers: ReadonlyArray<Layer>): Accepted | Problem {
-    return this.accept(layers, this.overrides)
+    const base = stack(layers, this.declared.secrets)
+    const next = overlaid(base, this.overrides, this.declared.secrets)
+    const problem = this.declared.check(next)
+    if (problem !== undefined) return problem
+    this.stated = layers
+    this.base = base
+    return this.accept(next)
   }
 
   set(key: string | Key<unknown>, value: unknown): Accepted | Problem {
@@ -59,7 +68,7 @@ export class State {
       return new Problem("invalid_value", `${maxOverrides} values are set already; unset some`, path, setSource)
     }
     next.set(path, ingested)
-    const accepted = this.accept(this.stated, next, typeof key === "string" ? undefined : key)
+    const accepted = this.override(next, typeof key === "string" ? undefined : key)
     if (accepted instanceof Problem) return accepted.in(setSource)
     if (typeof key !== "string" && this.declared.addKey(key)) this.hide()
     return accepted
@@ -68,7 +77,7 @@ export class State {
   unset(key: string | Key<unknown>): Accepted | Problem {
     const path = pathOf(key)
     const segments = parsePath(path)
-    return segments instanceof Problem ? segments : this.accept(this.stated, without(this.overrides, path))
+    return segments instanceof Problem ? segments : this.override(without(this.overrides, path))
   }
 
   /** The value now. What was read with success is expected to hold from then on. */
@@ -104,14 +113,16 @@ export class State {
     return segments instanceof Problem ? segments : this.current.origin(path)
   }
 
-  /** Puts the layers and overrides in force, if all that is expected of them holds. */
-  private accept(layers: ReadonlyArray<Layer>, overrides: Overrides, key?: Key<unknown>): Accepted | Problem {
-    const next = merge(layers, overrides, this.declared.secrets)
+  private override(overrides: Overrides, key?: Key<unknown>): Accepted | Problem {
+    const next = overlaid(this.base, overrides, this.declared.secrets)
     const read = key?.in(next)
-    const problem = read instanceof Problem ? read : this.declared.check(next)
+    const problem = read instanceof Problem ? read : this.declared.check(next, this.current)
     if (problem !== undefined) return problem
-    this.stated = layers
     this.overrides = overrides
+    return this.accept(next)
+  }
+
+  private accept(next: Snapshot): Accepted {
     const before = this.current
     if (identical(before, next)) return { snapshot: before, changes: [] }
     this.current = next
@@ -120,11 +131,8 @@ export class State {
 
   /** Values that have turned out to be secret are hidden from now on; no value is another. */
   private hide(): void {
-    this.current = this.merged()
-  }
-
-  private merged(): Snapshot {
-    return merge(this.stated, this.overrides, this.declared.secrets)
+    this.base = stack(this.stated, this.declared.secrets)
+    this.current = overlaid(this.base, this.overrides, this.declared.secrets)
   }
 }
 

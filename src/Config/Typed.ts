@@ -2,9 +2,10 @@ import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { parseDuration } from "../internal/durationText.js"
+import type { Entry } from "./Entry.js"
 import { Problem } from "./Problem.js"
 import { reveal } from "./Secret.js"
-import type { Decoded, Entry } from "./Snapshot.js"
+import type { Decoded } from "./Snapshot.js"
 import { textToBigint, textToBoolean, textToList, textToNumber } from "./Text.js"
 
 type Primitive = string | number | boolean | bigint

@@ -2,10 +2,11 @@ import { describe, expect, it } from "@effect/vitest"
 import { Schema } from "effect"
 import { Config } from "effect-foundation/Config"
 import type { Accepted } from "effect-foundation/Config/Diff"
-import type { Layer } from "effect-foundation/Config/Merge"
+import { type Layer, merge } from "effect-foundation/Config/Merge"
 import { Problem } from "effect-foundation/Config/Problem"
 import { State } from "effect-foundation/Config/State"
-import { ingest } from "effect-foundation/Config/Tree"
+import { ingest, ingestAt, type Leaf, type Tree } from "effect-foundation/Config/Tree"
+import * as fc from "fast-check"
 
 const layer = (record: Readonly<Record<string, unknown>>, name = "app"): Layer => {
   const tree = ingest(record)
@@ -55,4 +56,56 @@ describe("the state in force", () => {
     expect(state.snapshot).not.toBe(before)
     expect(state.origin("a")).toBe("set")
   })
+
+  it("shares what a set does not touch, and yet is what merging all of it anew would be, in origin too", () => {
+    fc.assert(
+      fc.property(tree, tree, variables, fc.array(command, { maxLength: 15 }), (one, other, text, commands) => {
+        let layers: ReadonlyArray<Layer> = [layer(one, "one"), layer(other, "other"), loose(text)]
+        let overrides: ReadonlyArray<readonly [string, Tree | Leaf]> = []
+        const state = new State([])
+        state.swap(layers)
+        for (const { path, tree, type, value } of commands) {
+          if (type === "swap") {
+            layers = layers.with(1, layer(tree, "other"))
+            state.swap(layers)
+          } else {
+            overrides = overrides.filter(([set]) => set !== path && !set.startsWith(`${path}.`))
+            const ingested = ingestAt(path.split("."), value)
+            if (type === "set" && !(ingested instanceof Problem)) overrides = [...overrides, [path, ingested]]
+            if (type === "set") state.set(path, value)
+            else state.unset(path)
+          }
+          const anew = merge(layers, new Map(overrides), new Set())
+          expect(state.snapshot.toJSON()).toEqual(anew.toJSON())
+          for (const path of ["a", "a.b", "maxUses", "max_uses", "a.maxUses", "a.max_uses", ...anew.keys]) {
+            expect([path, state.origin(path), state.read(path)]).toMatchObject([
+              path,
+              anew.origin(path),
+              { value: anew.get(path) }
+            ])
+          }
+        }
+      }),
+      { numRuns: 300 }
+    )
+  })
+})
+
+const loose = (text: Record<string, unknown>): Layer => ({ ...layer(text, "env"), text: true, loose: true })
+
+const leaf = fc.oneof(fc.nat(3), fc.constant(null), fc.constant([1, 2]))
+const sections = (names: fc.Arbitrary<string>) =>
+  fc.letrec<{ node: unknown; section: Record<string, unknown> }>((tie) => ({
+    node: fc.oneof({ depthSize: "small" }, leaf, tie("section")),
+    section: fc.dictionary(names, tie("node"), { maxKeys: 3, noNullPrototype: true })
+  })).section
+const tree = sections(fc.constantFrom("a", "b", "c", "maxUses"))
+const variables = sections(fc.constantFrom("a", "b", "max_uses", "new_one"))
+const command = fc.record({
+  type: fc.constantFrom("set", "set", "unset", "swap"),
+  path: fc
+    .array(fc.constantFrom("a", "b", "maxUses", "max_uses", "new_one"), { minLength: 1, maxLength: 3 })
+    .map((names) => names.join(".")),
+  value: fc.oneof(leaf, tree),
+  tree
 })
