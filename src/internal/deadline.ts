@@ -33,7 +33,8 @@ export interface Ends<A, E, A2, E2> {
  * - Past the deadline the work is interrupted. The caller goes on when the work has ended, or after one turn of the event
  *   loop, whichever is first: finalizers that do not wait have run, and work that does not let itself be interrupted
  *   cannot hold the caller; it ends in the background.
- * - Interruption of the caller interrupts the work, and waits for it.
+ * - Interruption of the caller interrupts the work, and waits for it. Work that goes on past its first step is a child of
+ *   the caller: the interruption reaches what is interruptible in it also where the caller is not.
  *
  * To be called in a region that is not interruptible, so that no interruption falls between the start of the work and the
  * wait for it. `flags` are those of the caller outside of the region: the work gets them.
@@ -51,6 +52,7 @@ export const within = <A, E, R, A2, E2>(
   const exit = work.unsafePoll()
   if (exit !== null) return ended(work, refs, exit, ends)
 
+  adopt(caller, work)
   let stop: () => void = () => undefined
   const wait = Effect.async<Exit.Exit<A | Failed<E>> | undefined>((resume) => {
     stop = startTimer(caller, refs, millis, () => resume(Exit.succeed(undefined)))
@@ -131,6 +133,19 @@ const start = <A, E, R>(
   }
 }
 
+/**
+ * Makes the work, which `Runtime.runFork` starts as a root, a child of the caller until it ends: the runtime passes the
+ * interruption of a fiber on to its children at once, whether the fiber itself is interruptible or not.
+ */
+const adopt = (caller: Fiber.RuntimeFiber<unknown, unknown>, work: Fiber.RuntimeFiber<unknown>): void => {
+  parentOf(caller).addChild(work)
+  work.addObserver(() => parentOf(caller).removeChild(work))
+}
+
+/** Every fiber of the runtime has these methods, with which it keeps its own children; the public interface has none. */
+const parentOf = (fiber: Fiber.RuntimeFiber<unknown, unknown>) =>
+  fiber as unknown as Record<"addChild" | "removeChild", (child: Fiber.RuntimeFiber<unknown>) => void>
+
 const ended = <A, E, A2, E2>(
   work: Fiber.RuntimeFiber<A | Failed<E>>,
   refs: FiberRefs.FiberRefs,
@@ -169,6 +184,8 @@ const late = <A, E, A2, E2>(
 ): Effect.Effect<A2, E2> =>
   Effect.flatMap(Effect.exit(ends.onTimeout()), (end) =>
     Effect.async((resume) => {
+      // A fiber waits at its end for its children, and late work may take its time.
+      parentOf(caller).removeChild(work)
       // Measures no time, only the turn of the loop: so not by the clock, which a test may have stopped.
       // @effect-diagnostics-next-line globalTimers:off
       const turn = setTimeout(() => resume(end), 0)

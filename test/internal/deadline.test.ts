@@ -338,25 +338,13 @@ describe("deadline", () => {
     })
   )
 
-  it.effect("interrupts such work also where the caller had been interrupted before it began", () =>
-    Effect.gen(function* () {
-      const release = yield* Deferred.make<void>()
-      const fiber = yield* Effect.uninterruptibleMask((restore) =>
-        Effect.zipRight(Deferred.await(release), inTime(suspended(restore(Effect.never))))
-      ).pipe(Effect.fork)
-      yield* Effect.yieldNow()
-      const interruption = yield* Effect.fork(Fiber.interrupt(fiber))
-      yield* Effect.yieldNow()
-      yield* Deferred.succeed(release, undefined)
-      expect(Exit.isInterrupted(yield* Fiber.join(interruption))).toBe(true)
-    })
-  )
-
-  for (const [whose, timed] of [
-    ["its own", inTime],
-    ["Effect.timeout", <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.timeout(effect, "1 second")]
-  ] as const) {
-    it.effect(`has work that goes on seen as a child of the caller and by its supervisor: ${whose}`, () =>
+  type Timed = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, unknown, R>
+  const alike: ReadonlyArray<readonly [string, Timed]> = [
+    ["deadline", inTime],
+    ["Effect.timeout", Effect.timeout("1 second")]
+  ]
+  for (const [by, timed] of alike) {
+    it.effect(`shows work that goes on among the children of the caller and to its supervisor, with ${by}`, () =>
       Effect.gen(function* () {
         const supervisor = yield* Supervisor.track
         const started = yield* Deferred.make<Fiber.RuntimeFiber<unknown, unknown>>()
