@@ -14,6 +14,12 @@ import * as Option from "effect/Option"
  * It is, in this order: the id that was set with {@link CorrelationId.with} (or by providing the reference), the trace
  * id of the current span, or an id made when it is first read and then kept by that fiber.
  *
+ * An id that is made belongs to one fiber: concurrent children of one piece of work each make their own. Set an id for
+ * each request, and all of its fibers share it.
+ *
+ * An id has 1 to 128 visible ASCII characters. Of what is set, or comes as a trace id, the first 128 characters count, and
+ * `_` replaces each one that is not visible ASCII, such as a space or a newline. An empty id counts as not set.
+ *
  * @example
  * import { CorrelationId } from "effect-foundation"
  * import { Effect } from "effect"
@@ -33,13 +39,31 @@ export class CorrelationId extends Context.Reference<CorrelationId>()("effect-fo
     Effect.succeed(correlationIdOf(fiber))
   )
 
-  /** Runs the effect, and the fibers that it forks, under `id`; its log lines carry `correlationId`. */
+  /**
+   * Runs the effect, and the fibers that it forks, under `id`; its log lines carry `correlationId`. An `id` from outside,
+   * such as a header, may be any string: see {@link CorrelationId} for what becomes of it. An empty one changes nothing.
+   */
   static readonly with: {
     (id: string): <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
     <A, E, R>(effect: Effect.Effect<A, E, R>, id: string): Effect.Effect<A, E, R>
-  } = dual(2, <A, E, R>(effect: Effect.Effect<A, E, R>, id: string) =>
-    effect.pipe(Effect.annotateLogs("correlationId", id), Effect.provideService(CorrelationId, id))
-  )
+  } = dual(2, <A, E, R>(effect: Effect.Effect<A, E, R>, given: string) => {
+    if (given === "") return effect
+    const id = valid(given)
+    return effect.pipe(Effect.annotateLogs("correlationId", id), Effect.provideService(CorrelationId, id))
+  })
+}
+
+const maxLength = 128
+const isValid = new RegExp(`^[!-~]{1,${maxLength}}$`)
+
+/** What an id that is not empty is taken as: safe in an event, in a log line and in a header. */
+const valid = (id: string): string => (isValid.test(id) ? id : id.slice(0, maxLength).replace(/[^!-~]/g, "_"))
+
+/** The id that the fiber was given, as it was given: set, or as the trace id of its span. */
+const givenTo = (fiber: Fiber.RuntimeFiber<unknown, unknown>): string | undefined => {
+  const set: unknown = fiber.currentContext.unsafeMap.get(CorrelationId.key)
+  const given = typeof set === "string" && set !== "" ? set : fiber.currentSpan?.traceId
+  return given === "" ? undefined : given
 }
 
 /**
@@ -68,21 +92,20 @@ export const shareCorrelationId = (fiber: Fiber.RuntimeFiber<unknown, unknown>):
 
 /**
  * For `updateRefs` of `Runtime.runFork`: the fiber that it starts shares the made id of this one, whichever of them makes
- * it. Nothing to do where a set id or a span is in force, since the started fiber has that too.
+ * it. Nothing to do where this fiber was given an id, since the started fiber was too.
  */
 export const continueCorrelationId = (
   fiber: Fiber.RuntimeFiber<unknown, unknown>
 ): ((refs: FiberRefs.FiberRefs, fiberId: FiberId.Runtime) => FiberRefs.FiberRefs) | undefined => {
-  if (fiber.currentSpan !== undefined || fiber.currentContext.unsafeMap.get(CorrelationId.key) !== undefined) return
+  if (givenTo(fiber) !== undefined) return
   const cell = shareCorrelationId(fiber)
   return (refs, fiberId) => FiberRefs.updateAs(refs, { fiberId, fiberRef: made, value: cell })
 }
 
 /** The id in force in the fiber. Synchronous: to be called from within that fiber. */
 export const correlationIdOf = (fiber: Fiber.RuntimeFiber<unknown, unknown>): string => {
-  const set: unknown = fiber.currentContext.unsafeMap.get(CorrelationId.key)
-  if (typeof set === "string") return set
-  if (fiber.currentSpan !== undefined) return fiber.currentSpan.traceId
+  const given = givenTo(fiber)
+  if (given !== undefined) return valid(given)
   const cell = shareCorrelationId(fiber)
   cell.id ??= crypto.randomUUID()
   return cell.id

@@ -1,7 +1,11 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Logger } from "effect"
+import { Effect, Fiber, Layer, Logger, Tracer } from "effect"
 import { CorrelationId, unsafeCurrentCorrelationId } from "effect-foundation/CorrelationId"
+import { Events } from "effect-foundation/Events"
 import { EventError } from "effect-foundation/FoundationError"
+import { Telemetry } from "effect-foundation/Telemetry"
+import * as fc from "fast-check"
+import { deadline } from "../src/internal/deadline.js"
 
 const failure = Effect.sync(() => new EventError({ message: "m", reason: "invalid_event" }).correlationId)
 
@@ -74,6 +78,76 @@ describe("CorrelationId", () => {
       expect(lines).toHaveLength(1)
       expect(lines[0]).toContain("correlationId=req-5")
     })
+  )
+
+  for (const [given, id] of [
+    ["a request/42~", "a_request/42~"],
+    ["two\nlines\r\u2028\0", "two_lines___"],
+    ["größe", "gr__e"],
+    ["x".repeat(129), "x".repeat(128)]
+  ] as const) {
+    it.effect(`is ${id.slice(0, 20)} where ${JSON.stringify(given).slice(0, 20)} is given`, () =>
+      Effect.gen(function* () {
+        expect(yield* CorrelationId.current.pipe(CorrelationId.with(given))).toBe(id)
+        expect(yield* CorrelationId.current.pipe(Effect.provideService(CorrelationId, given))).toBe(id)
+        const span = Tracer.externalSpan({ spanId: "1", traceId: given })
+        expect(yield* CorrelationId.current.pipe(Effect.withParentSpan(span))).toBe(id)
+      })
+    )
+  }
+
+  it.effect("is not set by an empty id", () =>
+    Effect.gen(function* () {
+      const outer = CorrelationId.current.pipe(CorrelationId.with(""), CorrelationId.with("outer"))
+      expect(yield* outer).toBe("outer")
+      const made = yield* CorrelationId.current
+      expect(yield* CorrelationId.current.pipe(CorrelationId.with(""))).toBe(made)
+      const span = Tracer.externalSpan({ spanId: "1", traceId: "" })
+      expect(yield* CorrelationId.current.pipe(Effect.withParentSpan(span))).toBe(made)
+    })
+  )
+
+  it.effect("is made once for a fiber and its continuation where an empty one was provided", () =>
+    Effect.gen(function* () {
+      const inside = yield* deadline(CorrelationId.current, "1 second", () => "late")
+      expect(yield* CorrelationId.current).toBe(inside)
+    }).pipe(Effect.provideService(CorrelationId, ""))
+  )
+
+  it.effect("is one that an event takes and that breaks no log line, whatever comes from outside", () =>
+    Effect.gen(function* () {
+      const lines: Array<string> = []
+      const logger = Logger.map(Logger.logfmtLogger, (line) => {
+        lines.push(line)
+      })
+      const runtime = yield* Effect.runtime<Events>()
+      const run = (effect: Effect.Effect<void, unknown, Events>) => Effect.runPromise(Effect.provide(effect, runtime))
+      const anything = fc.oneof(
+        fc.string({ unit: "binary", maxLength: 400 }),
+        fc.array(fc.nat(0xffff), { maxLength: 400 }).map((units) => String.fromCharCode(...units)),
+        fc.stringMatching(/^\s*$/)
+      )
+      const stored = Effect.zipRight(Effect.log("stored"), Events.store({ type: "seen" }))
+      yield* Effect.promise(() =>
+        fc.assert(
+          fc.asyncProperty(anything, (given) =>
+            run(
+              Effect.gen(function* () {
+                lines.length = 0
+                const { correlationId } = yield* stored.pipe(CorrelationId.with(given))
+                expect(correlationId).toMatch(/^[!-~]{1,128}$/)
+                expect(lines).toHaveLength(1)
+                expect(lines[0]).toMatch(/^[ -~]*$/)
+                expect(lines[0]?.includes("correlationId=")).toBe(given !== "")
+                const provided = yield* Events.store({ type: "seen" }).pipe(Effect.provideService(CorrelationId, given))
+                expect(provided.correlationId).toMatch(/^[!-~]{1,128}$/)
+                if (given !== "") expect(provided.correlationId).toBe(correlationId)
+              }).pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
+            )
+          )
+        )
+      )
+    }).pipe(Effect.provide(Layer.provide(Events.layer, Telemetry.layer)))
   )
 
   it("is a new one outside of any fiber", () => {
