@@ -11,6 +11,7 @@ import type * as Expectation from "./Events/Expectation.js"
 import * as Memory from "./Events/Memory.js"
 import { make } from "./Events/Service.js"
 import type { ConfigError, EventError, VersionConflict } from "./FoundationError.js"
+import { accessing } from "./internal/access.js"
 import type { Telemetry } from "./Telemetry.js"
 
 export declare namespace Events {
@@ -47,6 +48,8 @@ export declare namespace Events {
     readonly reject: (operation: string) => (error: EventError) => Effect.Effect<never, EventError>
   }
 }
+
+const using = accessing(() => Events)
 
 /**
  * What happened, in order, kept: events are stored once, never changed, and leave only when they are pruned.
@@ -88,13 +91,13 @@ export class Events extends Context.Tag("effect-foundation/Events")<Events, Even
    * `duplicate_event` (the id belongs to other content), `storage_full`, `storage_unavailable`.
    */
   static readonly store = (event: Events.Input): Effect.Effect<Events.StoredEvent, EventError, Events> =>
-    Effect.flatMap(Events, (events) => events.store(event))
+    using((events) => events.store(event))
 
   /** Stores all of the events, at positions that follow each other, or none. Each as by `store`. */
   static readonly storeAll = (
     events: ReadonlyArray<Events.Input>
   ): Effect.Effect<ReadonlyArray<Events.StoredEvent>, EventError, Events> =>
-    Effect.flatMap(Events, (service) => service.storeAll(events))
+    using((service) => service.storeAll(events))
 
   /**
    * Stores all of the events in the stream, or none, if the stream is at the expected version; else `VersionConflict`.
@@ -123,7 +126,7 @@ export class Events extends Context.Tag("effect-foundation/Events")<Events, Even
     events: ReadonlyArray<Events.Input>,
     options?: Events.AppendOptions
   ): Effect.Effect<ReadonlyArray<Events.StoredEvent>, EventError | VersionConflict, Events> =>
-    Effect.flatMap(Events, (service) => service.append(stream, events, options))
+    using((service) => service.append(stream, events, options))
 
   /**
    * The events that meet all of the criteria, in the order of their positions; 1,000 of them at most, unless `limit`
@@ -134,12 +137,11 @@ export class Events extends Context.Tag("effect-foundation/Events")<Events, Even
    */
   static readonly get = (
     criteria?: Events.Criteria
-  ): Effect.Effect<ReadonlyArray<Events.StoredEvent>, EventError, Events> =>
-    Effect.flatMap(Events, (events) => events.get(criteria))
+  ): Effect.Effect<ReadonlyArray<Events.StoredEvent>, EventError, Events> => using((events) => events.get(criteria))
 
   /** As `get`, with no limit but the stated one: reads pages of 256. It ends with what was stored when it started. */
   static readonly stream = (criteria?: Events.Criteria): Stream.Stream<Events.StoredEvent, EventError, Events> =>
-    Stream.unwrap(Effect.map(Events, (events) => events.stream(criteria)))
+    Stream.unwrap(using((events) => Effect.succeed(events.stream(criteria))))
 
   /**
    * The events that meet the criteria and are stored already, and then each that is stored, as it is: in order, none
@@ -167,7 +169,7 @@ export class Events extends Context.Tag("effect-foundation/Events")<Events, Even
   static readonly subscribe = (
     criteria?: Events.SubscribeCriteria
   ): Stream.Stream<Events.StoredEvent, EventError, Events> =>
-    Stream.unwrap(Effect.map(Events, (events) => events.subscribe(criteria)))
+    Stream.unwrap(using((events) => Effect.succeed(events.subscribe(criteria))))
 
   /**
    * Removes the events that meet the criteria, and tells how many: the only way that an event leaves. At least one
@@ -175,10 +177,10 @@ export class Events extends Context.Tag("effect-foundation/Events")<Events, Even
    * again, and the versions of a stream go on. The ids are forgotten.
    */
   static readonly prune = (criteria: Events.Criteria): Effect.Effect<number, EventError, Events> =>
-    Effect.flatMap(Events, (events) => events.prune(criteria))
+    using((events) => events.prune(criteria))
 
   /** The position of the last event that was stored; 0 before the first. */
-  static readonly head: Effect.Effect<number, EventError, Events> = Effect.flatMap(Events, (events) => events.head)
+  static readonly head: Effect.Effect<number, EventError, Events> = using((events) => events.head)
 
   /**
    * Events of one type with a schema for their data: encoded when they are stored, decoded when they are read. The
@@ -208,5 +210,5 @@ export class Events extends Context.Tag("effect-foundation/Events")<Events, Even
     type: Type,
     schema: Schema.Schema<A, I, R>,
     options?: Events.DefineOptions
-  ): Events.Definition<Type, A, I, R> => Definitions.define(Events, type, schema, options)
+  ): Events.Definition<Type, A, I, R> => Definitions.define(using, type, schema, options)
 }

@@ -4,12 +4,9 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type { Events } from "../Events.js"
 import type { EventError } from "../FoundationError.js"
-import { Refused } from "../internal/json.js"
-import type { Input, StoredEvent } from "./Event.js"
+import { copyJson, Refused } from "../internal/json.js"
+import { type Input, maxJsonBytes, type StoredEvent, versionField } from "./Event.js"
 import * as Failures from "./Failures.js"
-
-/** The field of the metadata in which the version of the schema is kept. An event without it is of version 1. */
-const versionField = "schemaVersion"
 
 export interface DefineOptions {
   /** The version of the schema, from 1: one more with each change that older data does not fit. */
@@ -50,15 +47,16 @@ export interface Definition<Type extends string, A, I, R> {
   ) => Stream.Stream<StoredEvent<A>, EventError, Events | R>
 }
 
-/** `service` is where the events are: the Tag. */
+/** `using` is how to reach the service. */
 export const define = <const Type extends string, A, I, R>(
-  service: Effect.Effect<Events.Service, never, Events>,
+  using: <A, E, R>(use: (events: Events.Service) => Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | Events>,
   type: Type,
   schema: Schema.Schema<A, I, R>,
   { version = 1, upcast = (data) => data }: DefineOptions = {}
 ): Definition<Type, A, I, R> => {
   const encodeData = Schema.encode(schema)
   const decodeData = Schema.decodeUnknown(schema)
+  const fits = (data: unknown): boolean => Schema.is(Schema.encodedSchema(schema))(data)
 
   const encode: Definition<Type, A, I, R>["encode"] = (data, options = {}) =>
     Effect.suspend(() => {
@@ -73,19 +71,30 @@ export const define = <const Type extends string, A, I, R>(
       }
       return Effect.matchEffect(encodeData(data), {
         onFailure: (error) => refuse("data", `does not fit the schema: ${explain(error)}`),
-        onSuccess: (encoded) =>
-          Effect.succeed({ ...options, type, data: encoded, metadata: { ...metadata, [versionField]: version } })
+        onSuccess: (encoded) => {
+          // Types allow an optional field to be undefined, which JSON cannot hold: what the schema encoded goes without.
+          const copy = encoded === undefined ? undefined : copyJson(encoded, "data", maxJsonBytes, "dropped")
+          if (copy instanceof Refused) return refuse(copy.path, copy.problem)
+          return Effect.succeed({
+            ...options,
+            type,
+            data: copy?.value,
+            metadata: { ...metadata, [versionField]: version }
+          })
+        }
       })
     })
 
   const decode: Definition<Type, A, I, R>["decode"] = (event) =>
     Effect.suspend(() => {
       const refuse = (problem: string) => Effect.fail(Failures.unreadableEvent(event, problem))
-      const from = event.metadata[versionField] ?? 1
+      const from = event.metadata[versionField] ?? 1 // an event that no definition has stored
       if (event.type !== type) return refuse(`it is not of the type ${JSON.stringify(type)}`)
       if (typeof from !== "number") return refuse(`metadata.${versionField} is not a number`)
       if (from > version) return refuse(`it has version ${from} of the schema, and ${version} is the newest known here`)
       let data = event.data
+      // What encodes to undefined is stored as null, as in an event that states no data.
+      if (data === null && from === version && !fits(null) && fits(undefined)) data = undefined
       try {
         if (from < version) data = upcast(data, from)
       } catch (error) {
@@ -104,7 +113,7 @@ export const define = <const Type extends string, A, I, R>(
     encode,
     decode,
     store: (data, options) =>
-      Effect.flatMap(service, (events) => {
+      using((events) => {
         const reject = events.reject("store")
         return Effect.catchAll(encode(data, options), reject).pipe(
           Effect.flatMap(events.store),
@@ -112,21 +121,29 @@ export const define = <const Type extends string, A, I, R>(
         )
       }),
     get: (criteria) =>
-      Effect.flatMap(service, (events) =>
+      using((events) =>
         Effect.flatMap(events.get({ ...criteria, type }), (stored) =>
           Effect.catchAll(Effect.forEach(stored, decode), events.reject("get"))
         )
       ),
     stream: (criteria) =>
-      Stream.flatMap(service, (events) =>
-        Stream.mapEffect(events.stream({ ...criteria, type }), (stored) =>
-          Effect.catchAll(decode(stored), events.reject("stream"))
+      Stream.unwrap(
+        using((events) =>
+          Effect.succeed(
+            Stream.mapEffect(events.stream({ ...criteria, type }), (stored) =>
+              Effect.catchAll(decode(stored), events.reject("stream"))
+            )
+          )
         )
       ),
     subscribe: (criteria) =>
-      Stream.flatMap(service, (events) =>
-        Stream.mapEffect(events.subscribe({ ...criteria, type }), (stored) =>
-          Effect.catchAll(decode(stored), events.reject("subscribe"))
+      Stream.unwrap(
+        using((events) =>
+          Effect.succeed(
+            Stream.mapEffect(events.subscribe({ ...criteria, type }), (stored) =>
+              Effect.catchAll(decode(stored), events.reject("subscribe"))
+            )
+          )
         )
       )
   }

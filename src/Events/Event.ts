@@ -101,8 +101,7 @@ const decode = (input: unknown, surroundings: Surroundings): NewEvent => {
     data: data.value,
     timestamp: surroundings.timestamp,
     stream: stream ?? surroundings.stream,
-    correlationId:
-      optionalName("correlationId", event.correlationId) ?? name("correlationId", surroundings.correlationId()),
+    correlationId: optionalName("correlationId", event.correlationId) ?? storable(surroundings.correlationId()),
     causationId: optionalName("causationId", event.causationId),
     metadata: metadata.value,
     bytes: data.bytes + metadata.bytes
@@ -134,6 +133,16 @@ export const nameProblem = (value: unknown): string | undefined => {
   return undefined
 }
 
+/**
+ * An id that the caller did not choose, such as the trace id of a request from outside, in a form that a store takes: it
+ * must not make a store fail. Near to what it was, to be found by; one without any text is replaced by a new id.
+ */
+const storable = (id: string): string => {
+  if (nameProblem(id) === undefined) return id
+  const text = id.slice(0, maxNameLength).replace(/\0|\p{Surrogate}/gu, "\uFFFD")
+  return text.trim() === "" ? crypto.randomUUID() : text
+}
+
 /** The kind of the value, with an article: for messages. */
 export const kindOf = (value: unknown): string => {
   if (value === null || value === undefined || typeof value === "boolean") return String(value)
@@ -154,16 +163,23 @@ const makeId = (timestamp: number): string => {
 /** The part of an id that says when; events come many to a millisecond. */
 let prefix = { timestamp: Number.NaN, text: "" }
 
+/** The field of the metadata in which a definition keeps the version of its schema. */
+export const versionField = "schemaVersion"
+
 /**
- * Whether the two are one event stored twice: everything that the caller says of it is the same. When and under which
- * correlation id it was said is not part of it, as a retry says it later.
+ * Whether the two are one event stored twice: type, stream, causation id, data and metadata are the same. A retry comes
+ * later, may run under another correlation id, and may come from a newer deployment: so the timestamp, the correlation
+ * id and `metadata.schemaVersion` do not count. Data that a version writes differently do.
  */
 export const sameContent = (stored: StoredEvent | NewEvent, event: NewEvent): boolean =>
   stored.type === event.type &&
   stored.stream === event.stream &&
   stored.causationId === event.causationId &&
   jsonEquals(stored.data, event.data) &&
-  jsonEquals(stored.metadata, event.metadata)
+  (jsonEquals(stored.metadata, event.metadata) ||
+    jsonEquals(withoutVersion(stored.metadata), withoutVersion(event.metadata)))
+
+const withoutVersion = ({ [versionField]: _, ...rest }: Readonly<Record<string, unknown>>) => rest
 
 /** The event with its place. */
 export const place = (event: NewEvent, position: number, version: number | undefined): StoredEvent =>

@@ -34,9 +34,17 @@ export interface JsonCopy<A extends Json = Json> {
  * reads every field once, so a value that changes while it is read, or a getter that does, cannot get past the checks.
  * Refused is what JSON would drop, change or choke on, so that whoever reads the copy has what was given; and, for the
  * sake of stores that keep text as UTF-8 or in PostgreSQL's jsonb, U+0000 and unpaired surrogates.
+ *
+ * Where `undefinedFields` are dropped, a field of an object that is `undefined` is as one that is not there, for values
+ * whose type says so. In an array `undefined` is refused all the same, since the items behind it would move.
  */
-export const copyJson = (value: unknown, root: string, maxBytes: number): JsonCopy | Refused => {
-  const copier = new Copier(root, maxBytes)
+export const copyJson = (
+  value: unknown,
+  root: string,
+  maxBytes: number,
+  undefinedFields: "refused" | "dropped" = "refused"
+): JsonCopy | Refused => {
+  const copier = new Copier(root, maxBytes, undefinedFields === "dropped")
   try {
     const copy = copier.copy(value, 0)
     return { value: copy, bytes: copier.bytes }
@@ -66,7 +74,8 @@ class Copier {
 
   constructor(
     private readonly root: string,
-    private readonly maxBytes: number
+    private readonly maxBytes: number,
+    private readonly dropUndefined: boolean
   ) {}
 
   copy(value: unknown, depth: number): Json {
@@ -119,16 +128,18 @@ class Copier {
     if (Object.getOwnPropertySymbols(value).length > 0) {
       throw this.refused(depth, "has a symbol as a field, which JSON cannot hold")
     }
-    const keys = Object.keys(value)
-    this.count(keys.length === 0 ? 2 : keys.length + 1, depth)
+    this.count(2, depth)
+    let punctuation = 1 // the colon; from the second field on, a comma too
     const copy: Record<string, Json> = {}
-    for (const key of keys) {
+    for (const key of Object.keys(value)) {
       this.keys[depth] = key
-      if (key === "__proto__") throw this.refused(depth + 1, "is a field that would replace the prototype: rename it")
-      this.text(key, depth + 1)
-      this.count(1, depth)
       const descriptor = Object.getOwnPropertyDescriptor(value, key)
       if (descriptor === undefined) throw this.refused(depth + 1, "cannot be read")
+      if (this.dropUndefined && "value" in descriptor && descriptor.value === undefined) continue
+      if (key === "__proto__") throw this.refused(depth + 1, "is a field that would replace the prototype: rename it")
+      this.text(key, depth + 1)
+      this.count(punctuation, depth)
+      punctuation = 2
       copy[key] = this.field(descriptor, depth + 1)
     }
     this.ancestors.pop()

@@ -1,11 +1,14 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Chunk, Deferred, Effect, Fiber, Layer, Schema, Stream, TestClock, TestContext } from "effect"
+import { Chunk, Deferred, Effect, Fiber, Layer, Schema, Stream, TestClock, TestContext, Tracer } from "effect"
 import { CorrelationId } from "effect-foundation/CorrelationId"
 import { Events } from "effect-foundation/Events"
 import { EventError, VersionConflict } from "effect-foundation/FoundationError"
 import { Telemetry } from "effect-foundation/Telemetry"
 import * as fc from "fast-check"
 import * as Model from "./EventsModel.js"
+
+/** JSON less the two texts that are refused on purpose. */
+const storable = fc.jsonValue().filter((value) => !/__proto__|\\u0000/.test(JSON.stringify(value)))
 
 /** What every backend of Events does. Each test has a store of its own, built by `layer`. */
 export const eventsContract = <E>(name: string, layer: Layer.Layer<Events, E, Telemetry>): void => {
@@ -65,6 +68,24 @@ export const eventsContract = <E>(name: string, layer: Layer.Layer<Events, E, Te
           expect(one?.correlationId).toBe(current)
           const own = yield* Events.store({ type: "tick", correlationId: "mine" })
           expect(own.correlationId).toBe("mine")
+        }).pipe(inStore)
+      )
+
+      it.effect("is never refused for the correlation id that it inherits; one that it states is", () =>
+        Effect.gen(function* () {
+          const odd = ["x".repeat(5000), `${"x".repeat(255)}😀`, "a\0b", "\ud800", "\udc00x", "", "  ", "\n"]
+          for (const id of odd) {
+            const stored = yield* Events.store({ type: "t" }).pipe(Effect.provideService(CorrelationId, id))
+            expect(stored.correlationId).not.toBe("")
+            expect(yield* Events.get({ correlationId: stored.correlationId, id: stored.id })).toStrictEqual([stored])
+            const span = Tracer.externalSpan({ spanId: "s", traceId: id })
+            yield* Events.append("s", [{ type: "t" }]).pipe(Effect.withParentSpan(span))
+          }
+          expect((yield* failure(Events.store({ type: "t", correlationId: "a\0b" }))).message).toContain(
+            "correlationId"
+          )
+          expect((yield* failure(Events.store({ type: "t", correlationId: "" }))).message).toContain("correlationId")
+          expect(yield* Events.get()).toHaveLength(2 * odd.length)
         }).pipe(inStore)
       )
 
@@ -129,7 +150,7 @@ export const eventsContract = <E>(name: string, layer: Layer.Layer<Events, E, Te
         () =>
           Effect.promise(() =>
             fc.assert(
-              fc.asyncProperty(fc.jsonValue(), (data) =>
+              fc.asyncProperty(storable, (data) =>
                 Effect.gen(function* () {
                   yield* Events.store({ type: "t", id: "1", data })
                   const [read] = yield* Events.get({ id: "1" })
@@ -803,6 +824,87 @@ export const eventsContract = <E>(name: string, layer: Layer.Layer<Events, E, Te
           yield* OrderPlaced.store({ orderId: 6, at })
           const ids = (yield* OrderPlaced.get()).map((event) => event.data.orderId)
           expect(ids).toStrictEqual([4, 50, 6])
+        }).pipe(inStore)
+      )
+
+      it.effect("leaves out the undefined fields of what its schema encoded, at any depth", () =>
+        Effect.gen(function* () {
+          const Noted = Events.define(
+            "noted",
+            Schema.Struct({
+              note: Schema.optional(Schema.String),
+              by: Schema.Struct({ name: Schema.String, nick: Schema.UndefinedOr(Schema.String) }),
+              lines: Schema.Array(Schema.Struct({ sku: Schema.String, gift: Schema.optional(Schema.Boolean) }))
+            })
+          )
+          const data = { note: undefined, by: { name: "a", nick: undefined }, lines: [{ sku: "b", gift: undefined }] }
+          const stored = yield* Noted.store(data, { id: "1" })
+          expect(stored.data.note).toBeUndefined()
+          expect((yield* Events.get())[0]?.data).toStrictEqual({ by: { name: "a" }, lines: [{ sku: "b" }] })
+          expect(yield* Noted.get()).toStrictEqual([stored])
+          const [again] = yield* Events.storeAll([yield* Noted.encode(data, { id: "1" })])
+          expect(again?.position).toBe(stored.position)
+          expect((yield* failure(Events.store({ type: "noted", data }))).message).toContain("data.note is undefined")
+        }).pipe(inStore)
+      )
+
+      it.effect("refuses undefined in a list, and all else that JSON cannot hold, before anything is stored", () =>
+        Effect.gen(function* () {
+          const Anything = Events.define("anything", Schema.Unknown)
+          const cycle: Record<string, unknown> = { none: undefined }
+          cycle.one = cycle
+          cycle.other = cycle
+          const refused: ReadonlyArray<readonly [data: unknown, message: string]> = [
+            [{ list: [1, undefined] }, "data.list[1] is undefined"],
+            [{ list: [{ none: undefined, at: new Date(0) }] }, "data.list[0].at is a Date"],
+            [cycle, "cycle"],
+            [{ ...JSON.parse('{"__proto__":{}}'), none: undefined }, "would replace the prototype"]
+          ]
+          for (const [data, message] of refused) {
+            const error = yield* failure(Anything.store(data))
+            expect(error.reason).toBe("invalid_event")
+            expect(error.message).toContain('Event "anything" was not stored')
+            expect(error.message).toContain(message)
+          }
+          expect(yield* Events.get()).toStrictEqual([])
+        }).pipe(inStore)
+      )
+
+      it.effect("reads back what its schema encodes to nothing, which is stored as null", () =>
+        Effect.gen(function* () {
+          const Started = Events.define("started", Schema.Void)
+          const Scored = Events.define("scored", Schema.UndefinedOr(Schema.Number))
+          const Nullish = Events.define("nullish", Schema.NullishOr(Schema.Number))
+          yield* Started.store()
+          const stored = yield* Scored.store(undefined)
+          expect(stored.data).toBeUndefined()
+          expect(yield* Scored.get()).toStrictEqual([stored])
+          expect((yield* Nullish.store(null)).data).toBe(null)
+          expect((yield* Events.get()).map(({ data }) => data)).toStrictEqual([null, null, null])
+        }).pipe(inStore)
+      )
+
+      it.effect("stores the same data under the same id once, whichever version of it stores them", () =>
+        Effect.gen(function* () {
+          const Order = Schema.Struct({ orderId: Schema.Number, note: Schema.optional(Schema.String) })
+          const upcast = (data: unknown) => data
+          const First = Events.define("ordered", Schema.Struct({ orderId: Schema.Number }))
+          const Second = Events.define("ordered", Order, { version: 2, upcast })
+          const options = { id: "1", stream: "o-7", metadata: { by: "web" } }
+          const first = yield* First.store({ orderId: 7 }, options)
+          const [raw] = yield* Events.get()
+          expect(yield* Second.store({ orderId: 7 }, options)).toStrictEqual(first)
+          const retried = yield* Second.encode({ orderId: 7 }, options)
+          expect(yield* Events.append("o-7", [retried], { expectedVersion: "none" })).toStrictEqual([raw])
+          expect(yield* Events.store({ ...retried, metadata: { by: "web" } })).toStrictEqual(raw)
+          expect(yield* Events.get()).toStrictEqual([raw])
+
+          const other = yield* failure(Second.store({ orderId: 7, note: "new" }, options))
+          expect(other.reason).toBe("duplicate_event")
+          const elsewhere = yield* failure(Second.store({ orderId: 7 }, { ...options, metadata: { by: "app" } }))
+          expect(elsewhere.reason).toBe("duplicate_event")
+          const less = yield* failure(Second.store({ orderId: 7 }, { id: "1", stream: "o-7" }))
+          expect(less.reason).toBe("duplicate_event")
         }).pipe(inStore)
       )
 

@@ -63,6 +63,26 @@ describe("a copy of JSON", () => {
     expect(copied instanceof Refused ? undefined : Object.getPrototypeOf(copied.value)).toBe(Object.prototype)
   })
 
+  it("goes without the undefined fields of objects where they are dropped, and counts the bytes of the rest", () => {
+    const drop = (value: unknown, maxBytes = 1e6) => copyJson(value, "data", maxBytes, "dropped")
+    const sparse = { a: undefined, b: [{ c: undefined }, { d: 1, e: undefined, f: "x" }], g: undefined }
+    const copied = drop(sparse)
+    expect(copied).toStrictEqual({ value: { b: [{}, { d: 1, f: "x" }] }, bytes: JSON.stringify(sparse).length })
+    expect(drop(sparse, JSON.stringify(sparse).length - 1)).toBeInstanceOf(Refused)
+    expect(String(drop([undefined]))).toContain("data[0] is undefined")
+    expect(String(drop(undefined))).toContain("data is undefined")
+    expect(
+      String(
+        drop({
+          get late() {
+            return undefined
+          }
+        })
+      )
+    ).toContain("data.late is a getter")
+    expect(String(copy(sparse))).toContain(".a is undefined")
+  })
+
   it("has no negative zero, which JSON has not", () => {
     expect(copy(-0)).toStrictEqual({ value: 0, bytes: 1 })
   })
