@@ -128,7 +128,7 @@ export class RateLimiter extends Context.Tag("effect-foundation/RateLimiter")<Ra
    * what cannot be a limit: a count that is not a whole number from 1 on, an interval of no or endless length.
    *
    * @example
-   * import { RateLimiter } from "effect-foundation/RateLimiter"
+   * import { RateLimiter } from "effect-foundation"
    * import { Effect } from "effect"
    *
    * const program = Effect.gen(function* () {
@@ -154,8 +154,7 @@ export class RateLimiter extends Context.Tag("effect-foundation/RateLimiter")<Ra
    * Options that cannot be (see {@link RateLimiter.policy}), or a cost above the limit, are a defect: a ConfigError.
    *
    * @example
-   * import { RateLimiter } from "effect-foundation/RateLimiter"
-   * import { Telemetry } from "effect-foundation/Telemetry"
+   * import { RateLimiter, Telemetry } from "effect-foundation"
    * import { Effect, Layer } from "effect"
    *
    * const send = (user: string, text: string) =>
@@ -187,8 +186,7 @@ export class RateLimiter extends Context.Tag("effect-foundation/RateLimiter")<Ra
    * answer say.
    *
    * @example
-   * import { RateLimiter } from "effect-foundation/RateLimiter"
-   * import { Telemetry } from "effect-foundation/Telemetry"
+   * import { RateLimiter, Telemetry } from "effect-foundation"
    * import { Duration, Effect, Layer } from "effect"
    *
    * const headers = Effect.map(

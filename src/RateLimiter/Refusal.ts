@@ -43,14 +43,15 @@ export const refusal = (
 }
 
 const explain = ({ limit, policy }: Named, cost: number, reason: Reason, wait: Duration.Duration): string => {
-  const allowed = `${limit.maxRequests} requests in ${spanOf(policy.interval)}`
+  const allowed = `${limit.maxRequests} ${limit.maxRequests === 1 ? "request" : "requests"} in ${spanOf(policy.interval)}`
+  const are = limit.maxRequests === 1 ? "is" : "are"
   switch (reason) {
     case "used_up":
-      return `${allowed} are used up; try again in ${Duration.toMillis(wait)} ms`
+      return `${allowed} ${are} used up; try again in ${Duration.toMillis(wait)} ms`
     case "wait_too_long":
-      return `${allowed} are used up, and the wait of ${Duration.toMillis(wait)} ms is longer than maxWait allows; try again after it`
+      return `${allowed} ${are} used up, and the wait of ${Duration.toMillis(wait)} ms is longer than maxWait allows; try again after it`
     case "line_full":
-      return `${allowed} are used up, and ${maxWaiting} calls wait already; try again in ${Duration.toMillis(wait)} ms`
+      return `${allowed} ${are} used up, and ${maxWaiting} calls wait already; try again in ${Duration.toMillis(wait)} ms`
     case "cost_above_limit":
       return `the cost of ${cost} is above the ${allowed} that the configuration allows now; lower the cost or raise maxRequests`
     case "keys_full":

@@ -46,7 +46,6 @@ export const wrongCostOf = ({ code, limit, name }: Named, cost: unknown) =>
   wrongCost(name, cost, Math.max(code.maxRequests, limit.maxRequests))
 
 export const isTooDear = ({ cost, limit }: Ticket): boolean => cost > limit.maxRequests
-export const isReserved = ({ reserved }: Ticket): boolean => reserved > 0
 export const waits = ({ named, options }: Ticket): boolean =>
   (named.configured?.onExceeded ?? options.onExceeded) === "wait"
 export const waitsAt = (tickets: ReadonlyArray<Ticket>, index: number): boolean =>
@@ -56,17 +55,6 @@ export const waitsAt = (tickets: ReadonlyArray<Ticket>, index: number): boolean 
 export const maxWaitOf = ({ limit, named, options }: Ticket): number => {
   const maxWait = named.configured?.maxWait ?? options.maxWait
   return maxWait === undefined ? limit.interval : toMicros(maxWait)
-}
-
-/** The warning about the policies of these that is still to be logged; it is then taken for logged. */
-export const warningOf = (tickets: ReadonlyArray<Ticket>): string | undefined => {
-  for (const { named } of tickets) {
-    const { warning } = named
-    if (warning === undefined) continue
-    named.warning = undefined
-    return warning
-  }
-  return undefined
 }
 
 /** The refusal with the longest wait: when that is over, all admit. -1 where none refuses. */

@@ -77,6 +77,17 @@ describe("keys", () => {
     expect(most).toBeLessThanOrEqual(12_001)
   })
 
+  it("that stay in use are kept once each", () => {
+    const memory = new Memory()
+    const { advance, clock } = clockAt()
+    for (let index = 0; index < 20; index++) {
+      memory.take([request(limitOf("used"), "a")], clock)
+      memory.take([request(limitOf("used"), "b")], clock)
+      expect(memory.keys).toBe(2)
+      advance(35_000)
+    }
+  })
+
   it("of a name that is no longer called go when others are called", () => {
     const memory = new Memory()
     const { advance, clock } = clockAt()

@@ -60,7 +60,7 @@ describe("RateLimiter.execute", () => {
       const error = yield* Effect.flip(RateLimiter.consume(limit)).pipe(CorrelationId.with("req-1"))
       if (error._tag !== "RateLimited") return expect.fail("another error")
       expect(error).toBeInstanceOf(RateLimited)
-      expect(error.message).toBe('Limit "api" for "user-1": 1 requests in 1500 ms are used up; try again in 1200 ms')
+      expect(error.message).toBe('Limit "api" for "user-1": 1 request in 1500 ms is used up; try again in 1200 ms')
       expect(error).toMatchObject({
         code: "rate_limited",
         limiter: "api",

@@ -38,6 +38,11 @@ const oracle = <State>(algorithm: Algorithm<State>, rate: Rate, calls: ReadonlyA
   const micros = { ...rate, interval: rate.interval * 1000 }
   const state = algorithm.fresh()
   const outcomes = new Map<Call, Outcome>()
+  const order: Array<number> = []
+  const admit = (call: Call, now: number) => {
+    outcomes.set(call, `admitted ${now}`)
+    order.push(calls.indexOf(call))
+  }
   let line: ReadonlyArray<Call> = []
   const serve = (from: State, waiting: ReadonlyArray<Call>, now: number, admit: (call: Call) => void) => {
     let left = waiting
@@ -61,7 +66,7 @@ const oracle = <State>(algorithm: Algorithm<State>, rate: Rate, calls: ReadonlyA
   }
   const end = Math.max(0, ...calls.map(({ at }) => at)) + (calls.length + 1) * rate.interval * 2
   for (let now = 0; now <= end; now++) {
-    line = serve(state, line, now, (call) => outcomes.set(call, `admitted ${now}`))
+    line = serve(state, line, now, (call) => admit(call, now))
     for (const call of calls.filter(({ leaves }) => leaves === now)) {
       if (!line.includes(call)) continue
       outcomes.set(call, `left ${now}`)
@@ -69,20 +74,21 @@ const oracle = <State>(algorithm: Algorithm<State>, rate: Rate, calls: ReadonlyA
         state,
         line.filter((other) => other !== call),
         now,
-        (one) => outcomes.set(one, `admitted ${now}`)
+        (one) => admit(one, now)
       )
     }
     for (const call of calls.filter(({ at }) => at === now)) {
       if (foresee([...line, call], now) > now + call.maxWait) outcomes.set(call, `refused ${now}`)
-      else line = serve(state, [...line, call], now, (one) => outcomes.set(one, `admitted ${now}`))
+      else line = serve(state, [...line, call], now, (one) => admit(one, now))
     }
   }
-  return { outcomes: calls.map((call) => outcomes.get(call)), end }
+  return { outcomes: calls.map((call) => outcomes.get(call)), order, end }
 }
 
 /** The same calls, made. */
 const run = (clock: ManualClock, algorithm: AlgorithmName, rate: Rate, calls: ReadonlyArray<Call>, end: number) =>
   Effect.gen(function* () {
+    const order: Array<number> = []
     const waiting = new Map<Call, Fiber.RuntimeFiber<Outcome>>()
     for (let now = 0; now <= end; now++) {
       if (now > 0) yield* clock.advance(1)
@@ -91,7 +97,8 @@ const run = (clock: ManualClock, algorithm: AlgorithmName, rate: Rate, calls: Re
         if (fiber !== undefined) yield* Effect.zipRight(Fiber.interrupt(fiber), settled)
       }
       for (const call of calls.filter(({ at }) => at === now)) {
-        const made = RateLimiter.execute(Effect.void, {
+        const ran = Effect.sync(() => order.push(calls.indexOf(call)))
+        const made = RateLimiter.execute(ran, {
           algorithm,
           maxRequests: rate.maxRequests,
           interval: rate.interval,
@@ -111,7 +118,7 @@ const run = (clock: ManualClock, algorithm: AlgorithmName, rate: Rate, calls: Re
       const exit = yield* Effect.flatMap(Effect.fromNullable(waiting.get(call)), Fiber.await)
       outcomes.push(Exit.isSuccess(exit) ? exit.value : `left ${call.leaves}`)
     }
-    return outcomes
+    return { outcomes, order }
   })
 
 /** A token takes whole milliseconds: timers count no less, and a full bucket does not refill until they fire. */
@@ -157,12 +164,12 @@ describe("waiting, against a naive line", () => {
           fc.asyncProperty(calls, async ({ calls, rate }) => {
             const expected = check(rate, calls)
             const clock = new ManualClock()
-            const outcomes = await run(clock, algorithm, rate, calls, expected.end).pipe(
+            const { outcomes, order } = await run(clock, algorithm, rate, calls, expected.end).pipe(
               Effect.provide(layer),
               Effect.withClock(clock),
               Effect.runPromise
             )
-            expect(outcomes).toEqual(expected.outcomes)
+            expect({ outcomes, order }).toEqual({ outcomes: expected.outcomes, order: expected.order })
           }),
           { numRuns: 60 }
         )
@@ -239,6 +246,44 @@ describe("waiting", () => {
       yield* TestClock.adjust("1 minute")
       expect((yield* Fiber.join(behind)).at).toBe(12_000)
       expect((yield* Fiber.join(last)).at).toBe(25_000)
+    }).pipe(Effect.provide(layer))
+  )
+
+  it.effect("admits one that comes in the moment in which another may go behind that one", () => {
+    const clock = new ManualClock()
+    const limit = { ...used, name: "moment", maxRequests: 3 } as const
+    const order: Array<string> = []
+    const call = (title: string, cost: number) =>
+      RateLimiter.execute(
+        Effect.sync(() => order.push(title)),
+        { ...limit, cost }
+      )
+    return Effect.gen(function* () {
+      yield* RateLimiter.consume({ ...limit, cost: 2 })
+      yield* arrive(call("first", 2))
+      // This clock wakes the latest sleeper first: the second comes before the first looks again.
+      yield* arrive(Effect.zipRight(Effect.sleep("1 second"), call("second", 1)))
+      yield* clock.advance(1000)
+      expect(order).toEqual(["first", "second"])
+    }).pipe(Effect.provide(layer), Effect.withClock(clock))
+  })
+
+  it.effect("calls all whom a departure may help, also past one that it does not help", () =>
+    Effect.gen(function* () {
+      const wait = { onExceeded: "wait", maxWait: "1 hour", interval: "1 minute" } as const
+      const shared = { ...wait, name: "shared", maxRequests: 3 } as const
+      const closed = { ...wait, name: "closed", maxRequests: 1 } as const
+      const open = { ...wait, name: "open", maxRequests: 1 } as const
+      yield* RateLimiter.consumeAll([shared, closed])
+      const leaves = yield* arrive(RateLimiter.consumeAll([shared, closed]))
+      const stays = yield* arrive(timed(RateLimiter.consumeAll([shared, closed])))
+      const helped = yield* arrive(timed(RateLimiter.consumeAll([shared, open])))
+      yield* TestClock.adjust("1 second")
+      expect(helped.unsafePoll()).toBeNull()
+      yield* Fiber.interrupt(leaves)
+      expect((yield* Fiber.join(helped)).at).toBe(1000)
+      yield* TestClock.adjust("1 minute")
+      expect((yield* Fiber.join(stays)).at).toBe(60_000)
     }).pipe(Effect.provide(layer))
   )
 
