@@ -3,8 +3,11 @@ import { Problem } from "./Problem.js"
 import type { Snapshot } from "./Snapshot.js"
 import { type Kind, readAs } from "./Typed.js"
 
-/** At most so many keys are checked at each change, and at most so many of one path. Further ones are checked when they are read. */
-export const bounds = { keys: 10_000, perPath: 8 } as const
+/**
+ * At most so many keys are checked at each change, and at most so many of one path: further ones are checked when they are
+ * read. Reads by default hide at most so many paths.
+ */
+export const bounds = { keys: 10_000, perPath: 8, secrets: 100_000 } as const
 
 /** What the program expects of a path, by a key or by the type of a default. */
 type Expectation = { readonly kind: Kind } | { readonly key: Key<unknown> }
@@ -32,10 +35,15 @@ export class Declared {
     return this.secrets.size > before
   }
 
-  /** The first type that a path is read as stays: a second one is a matter of that reader. */
+  /** The first type that a value was read as stays: a second one is a matter of that reader. */
   addKind(path: string, kind: Kind): boolean {
     if (this.byPath.get(path)?.some((one) => "kind" in one) === true) return false
-    if (!this.add(path, { kind }) || kind !== "secret" || this.secrets.has(path)) return false
+    return this.add(path, { kind }) && kind === "secret" && this.addSecret(path)
+  }
+
+  /** Hides what is at the path from now on. Whether it was not hidden before. */
+  addSecret(path: string): boolean {
+    if (this.secrets.has(path) || this.secrets.size >= bounds.secrets) return false
     this.secrets.add(path)
     return true
   }
@@ -79,5 +87,7 @@ const unmet = (expectation: Expectation, path: string, snapshot: Snapshot): Prob
   const entry = snapshot.entry(path)
   if (entry === undefined || entry.value === null) return undefined
   const read = readAs(expectation.kind, entry)
-  return read instanceof Problem ? read : undefined
+  if (!(read instanceof Problem)) return undefined
+  const who = `it is read as a ${expectation.kind} elsewhere in the program`
+  return new Problem(read.reason, `${read.message}; ${who}`, read.path, read.source)
 }

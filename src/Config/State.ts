@@ -98,7 +98,8 @@ export class State {
     if (entry === undefined || entry.value === null) {
       const segments = parsePath(key)
       if (segments instanceof Problem) return segments
-      if (this.declared.addKind(key, kind)) this.hide()
+      // The default says nothing of a value that may come, but that it is to be hidden.
+      if (kind === "secret") this.declared.addSecret(key)
       return { value: fallback }
     }
     const decoded = readAs(kind, entry)

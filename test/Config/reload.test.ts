@@ -47,6 +47,42 @@ describe("a reload", () => {
     })
   )
 
+  it.scoped("is held to no type that only a default stood in for, and says who expects the type of a value", () =>
+    Effect.gen(function* () {
+      const { source, state } = changing({})
+      yield* Effect.gen(function* () {
+        expect(yield* Config.get("port", "8080")).toBe("8080")
+        expect(yield* Config.get("nullish", "8080")).toBe("8080")
+        state.record = { port: 9000, nullish: 1 }
+        yield* Config.reload
+        expect(yield* Config.get("port", 8080)).toBe(9000)
+        yield* Config.set("port", 9001)
+        const expected = `expected a number, found the text "x"; it is read as a number elsewhere in the program`
+        const set = yield* Effect.flip(Config.set("port", "x"))
+        expect(set.message).toBe(`The configuration key "port" (from set): ${expected}.`)
+        yield* Config.unset("port")
+        state.record = { port: "x" }
+        const reload = yield* Effect.flip(Config.reload)
+        expect(reload.message).toBe(`The configuration key "port" (from changing): ${expected}.`)
+      }).pipe(over([source]))
+    })
+  )
+
+  it.scoped("of what a default kept hidden while there was none, keeps it hidden, and is of any type", () =>
+    Effect.gen(function* () {
+      const { source, state } = changing({})
+      yield* Effect.gen(function* () {
+        yield* Config.get("stripe", Redacted.make(""))
+        for (const value of ["sk_1", 5]) {
+          state.record = { stripe: value }
+          yield* Config.reload
+          const read = yield* Config.get("stripe")
+          expect(Redacted.isRedacted(read) && Redacted.value(read)).toBe(value)
+        }
+      }).pipe(over([source]))
+    })
+  )
+
   it.scoped("is held to the types that were read, from the first read on", () =>
     Effect.gen(function* () {
       const { source, state } = changing({ port: 1, host: "h" })
@@ -56,11 +92,9 @@ describe("a reload", () => {
         state.record = { port: 2, host: "h" }
         yield* Config.reload
         yield* Config.get("port", 0)
-        yield* Config.get("later", 1)
         yield* Config.get(Config.Key("host", Schema.String))
         for (const [path, record] of [
           ["port", { port: "3", host: "h" }],
-          ["later", { port: 3, host: "h", later: true }],
           ["host", { port: 3 }]
         ] as const) {
           state.record = record
