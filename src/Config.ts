@@ -10,6 +10,7 @@ import type * as Diff from "./Config/Diff.js"
 import * as File from "./Config/File.js"
 import * as Key_ from "./Config/Key.js"
 import { makeLive } from "./Config/Live.js"
+import { makeProvider } from "./Config/Provider.js"
 import type * as Snapshot_ from "./Config/Snapshot.js"
 import * as Source_ from "./Config/Source.js"
 import type * as Typed from "./Config/Typed.js"
@@ -186,9 +187,14 @@ export class Config extends Context.Tag("effect-foundation/Config")<Config, Conf
   /** A layer from the sources, later ones over earlier ones; or from `{ sources, keys }`, with keys that must hold. */
   static readonly layerFrom = layerFrom
 
-  /** Has `effect/Config` read the live values. */
+  /**
+   * Lets `effect/Config` read the live values. Where there is none, it reads on from the provider that was in force where
+   * this layer is built: the environment, unless you have set another.
+   */
   static readonly layerProvider: Layer.Layer<never, never, Config> = Layer.unwrapEffect(
-    Effect.map(Config, (config) => Layer.setConfigProvider(config.provider))
+    Effect.configProviderWith((other) =>
+      Effect.map(Config, (config) => Layer.setConfigProvider(makeProvider(config.unsafeSnapshot, other)))
+    )
   )
 
   /**

@@ -9,42 +9,60 @@ import type { Snapshot } from "./Snapshot.js"
 
 /**
  * The values as `effect/Config` reads them. Each load reads from one snapshot, the one in force when it begins. Secrets are
- * handed over as text, as every provider does: read them with `Config.redacted`.
+ * handed over as text, as every provider does: read them with `Config.redacted`. What has no value is asked of the `other`
+ * provider.
  */
-export const makeProvider = (current: () => Snapshot): ConfigProvider.ConfigProvider =>
-  ConfigProvider.make({
+export const makeProvider = (
+  current: () => Snapshot,
+  other?: ConfigProvider.ConfigProvider
+): ConfigProvider.ConfigProvider => {
+  // `orElse` of Effect over all of it would pass over a live value that is wrong: so it is over what is not there only.
+  const missing =
+    other === undefined ? nothing : ConfigProvider.orElse(ConfigProvider.fromFlat(nothing), () => other).flattened
+  return ConfigProvider.make({
     load: (config) =>
       Effect.suspend(() => {
         const snapshot = current()
-        return ConfigProvider.fromFlat(flat(() => snapshot)).load(config)
+        return ConfigProvider.fromFlat(flat(() => snapshot, missing)).load(config)
       }),
-    flattened: flat(current)
+    flattened: flat(current, missing)
   })
+}
 
-const flat = (current: () => Snapshot): ConfigProvider.ConfigProvider.Flat =>
+/** Has no value at all. */
+const nothing = ConfigProvider.makeFlat({
+  load: (path, primitive) => Effect.fail(ConfigError.MissingData([...path], expected(primitive, path, "no value"))),
+  enumerateChildren: () => Effect.succeed(HashSet.empty()),
+  patch: PathPatch.empty
+})
+
+const expected = (primitive: { readonly description: string }, path: ReadonlyArray<string>, found: string): string =>
+  `Expected ${primitive.description} at "${path.join(".")}"; the configuration has ${found} there`
+
+const flat = (
+  current: () => Snapshot,
+  missing: ConfigProvider.ConfigProvider.Flat
+): ConfigProvider.ConfigProvider.Flat =>
   ConfigProvider.makeFlat({
     load: (path, primitive, split) =>
       Effect.suspend(() => {
         const found = find(current(), path)
-        const texts = found === undefined ? undefined : textsOf(found, split && !isIndex(path[path.length - 1] ?? ""))
+        if (found === undefined) return missing.load(path, primitive, split)
+        const texts = textsOf(found, split && !isIndex(path[path.length - 1] ?? ""))
         if (texts === undefined) {
-          const what = found === undefined ? "no value" : "a section or a list"
-          const message = `Expected ${primitive.description} at "${path.join(".")}"; the configuration has ${what} there`
-          return Effect.fail(
-            found === undefined
-              ? ConfigError.MissingData([...path], message)
-              : ConfigError.InvalidData([...path], message)
-          )
+          return Effect.fail(ConfigError.InvalidData([...path], expected(primitive, path, "a section or a list")))
         }
         return Effect.forEach(texts, (text) => primitive.parse(text)).pipe(
           Effect.mapError(ConfigError.prefixed([...path]))
         )
       }),
     enumerateChildren: (path) =>
-      Effect.sync(() => {
+      Effect.suspend(() => {
         const found = path.length === 0 ? current().tree : find(current(), path)
-        if (Array.isArray(found)) return HashSet.fromIterable(found.map((_, index) => `[${index}]`))
-        return isSection(found) ? HashSet.fromIterable(Object.keys(found)) : HashSet.empty()
+        if (found === undefined) return missing.enumerateChildren(path)
+        if (Array.isArray(found)) return Effect.succeed(HashSet.fromIterable(found.map((_, index) => `[${index}]`)))
+        if (!isSection(found)) return Effect.succeed(HashSet.empty<string>())
+        return Effect.map(missing.enumerateChildren(path), HashSet.union(Object.keys(found)))
       }),
     patch: PathPatch.empty
   })

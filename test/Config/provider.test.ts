@@ -110,6 +110,47 @@ describe("the provider", () => {
     }).pipe(over([Config.object(record)]))
   )
 
+  it.effect("stands before the one that was in force where layerProvider is built, which has what is not live", () =>
+    Effect.gen(function* () {
+      const env = new Map([
+        ["HOME", "/root"],
+        ["port", "1"],
+        ["name", "shadowed"],
+        ["tags[0]", "shadowed"],
+        ["tags[2]", "shadowed"],
+        ["weights.c", "3"]
+      ])
+      yield* Effect.gen(function* () {
+        expect(yield* EffectConfig.string("HOME")).toBe("/root")
+        expect(yield* EffectConfig.number("port")).toBe(8080)
+        expect(yield* EffectConfig.array(EffectConfig.string(), "tags")).toEqual(["a", "b,c"])
+        const weights = yield* EffectConfig.hashMap(EffectConfig.number(), "weights")
+        expect([...HashMap.entries(weights)].toSorted()).toEqual([
+          ["a", 1],
+          ["b", 2],
+          ["c", 3]
+        ])
+        // A live value that is wrong is told, not passed over.
+        expect(ConfigError.isInvalidData(yield* Effect.flip(EffectConfig.number("name")))).toBe(true)
+        const missing = yield* Effect.flip(EffectConfig.string("nothing"))
+        expect(ConfigError.isMissingDataOnly(missing)).toBe(true)
+        expect(yield* EffectConfig.withDefault(EffectConfig.string("nothing"), "none")).toBe("none")
+        yield* Config.set("HOME", "/live")
+        expect(yield* EffectConfig.string("HOME")).toBe("/live")
+        yield* Config.unset("HOME")
+        expect(yield* EffectConfig.string("HOME")).toBe("/root")
+      }).pipe(
+        Effect.provide(
+          Config.layerProvider.pipe(
+            Layer.provideMerge(Config.layerFrom(Config.object(record))),
+            Layer.provide(Telemetry.layer)
+          )
+        ),
+        Effect.withConfigProvider(ConfigProvider.fromMap(env))
+      )
+    })
+  )
+
   it.effect("is set for a whole program by layerProvider", () =>
     Effect.gen(function* () {
       expect(yield* EffectConfig.number("port")).toBe(8080)
