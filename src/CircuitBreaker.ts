@@ -1,7 +1,9 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type * as Either from "effect/Either"
+import * as Either from "effect/Either"
+import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Backend as CircuitBreakerBackend } from "./CircuitBreaker/Backend.js"
 import type { State as CircuitState, Outcome as OutcomeOfCall, TransitionReason } from "./CircuitBreaker/Circuit.js"
@@ -22,8 +24,10 @@ import {
 } from "./CircuitBreaker/Service.js"
 import type { Config } from "./Config.js"
 import { ConfigError, type StoreUnavailable } from "./FoundationError.js"
+import { accessing } from "./internal/access.js"
 import { configuredPolicies } from "./internal/configuredPolicies.js"
 import { type NamedPolicies, noPolicies } from "./internal/namedPolicies.js"
+import { wrongField } from "./internal/wrongField.js"
 import { Telemetry } from "./Telemetry.js"
 
 export declare namespace CircuitBreaker {
@@ -31,7 +35,10 @@ export declare namespace CircuitBreaker {
   type Options<A = unknown, E = unknown> = CallOptions<A, E>
   type Policy = CircuitBreakerPolicy
   type PolicyOptions = CircuitBreakerPolicyOptions
+  /** What the configuration may state for a name. */
   type ConfiguredPolicy = CircuitBreakerConfiguredPolicy
+  /** Policies by name that are stated outside of the code, live. */
+  type Policies = NamedPolicies<CircuitBreakerConfiguredPolicy>
   type Trip = TripOptions
   type Outcome = OutcomeOfCall
   type State = CircuitState
@@ -40,13 +47,16 @@ export declare namespace CircuitBreaker {
   type Reason = TransitionReason
   type Backend = CircuitBreakerBackend
 
-  interface MakeOptions {
-    /** Where the circuits are: in the process, where not given. */
-    readonly backend?: Backend
-    /** The policies that are stated outside of the code. */
-    readonly policies?: NamedPolicies<ConfiguredPolicy>
+  interface MemoryOptions {
     /** How many circuits are kept: 10,000 where not given. */
-    readonly maxCircuits?: number
+    readonly maxCircuits?: number | undefined
+  }
+
+  interface MakeOptions extends MemoryOptions {
+    /** Where the circuits are: in the process, where not given. */
+    readonly backend?: Backend | undefined
+    /** The policies that are stated outside of the code, as {@link CircuitBreaker.policiesFromConfig}: none where not given. */
+    readonly policies?: Policies | undefined
   }
 
   interface Execute<Needs> {
@@ -91,7 +101,7 @@ const make = (
 
 const build = (
   backend: CircuitBreakerBackend,
-  policies: NamedPolicies<CircuitBreakerConfiguredPolicy>,
+  policies: CircuitBreaker.Policies,
   maxCircuits = defaultMaxCircuits
 ): Effect.Effect<CircuitBreaker.Service, never, Telemetry> =>
   Effect.map(Telemetry, (telemetry) => {
@@ -99,7 +109,7 @@ const build = (
     return {
       ...service,
       state: (name) => Effect.map(service.status(name), ({ state }) => state),
-      execute: bothForms(<A, E, R>(effect: Effect.Effect<A, E, R>, options?: CallOptions<A, E>) =>
+      execute: dual(effectFirst, <A, E, R>(effect: Effect.Effect<A, E, R>, options?: CallOptions<A, E>) =>
         Effect.withFiberRuntime<A, E | Refused, R>((fiber, { runtimeFlags }) =>
           run(fiber, runtimeFlags, effect, options)
         )
@@ -107,21 +117,10 @@ const build = (
     }
   })
 
-/** Both forms of `execute`, of the one with the effect first. */
-const bothForms = <Needs>(
-  dataFirst: <A, E, R>(
-    effect: Effect.Effect<A, E, R>,
-    options?: CallOptions<A, E>
-  ) => Effect.Effect<A, E | Refused, R | Needs>
-): CircuitBreaker.Execute<Needs> => {
-  function execute<A, E, R>(first?: Effect.Effect<A, E, R> | CallOptions<A, E>, options?: CallOptions<A, E>): unknown {
-    return Effect.isEffect(first)
-      ? dataFirst(first, options)
-      : (effect: Effect.Effect<A, E, R>) => dataFirst(effect, first)
-  }
-  // The overloads say what each of the two branches answers, which one signature cannot.
-  return execute as CircuitBreaker.Execute<Needs>
-}
+/** A Tag is an effect, and has a name as options have: so what is an effect is no options. */
+const effectFirst = (args: IArguments) => Effect.isEffect(args[0])
+
+const access = accessing(() => CircuitBreaker)
 
 /**
  * Stops calling what fails, and tries again with care.
@@ -146,7 +145,30 @@ export class CircuitBreaker extends Context.Tag("effect-foundation/CircuitBreake
   CircuitBreaker,
   CircuitBreaker.Service
 >() {
-  /** The service over a backend (in the process, where not given). Fails with ConfigError on an impossible `maxCircuits`. */
+  /**
+   * The service over a backend of one's own, with policies from elsewhere, or with another bound. Fails with ConfigError
+   * if `maxCircuits` is invalid.
+   *
+   * @example
+   * import { CircuitBreaker, Config, Telemetry } from "effect-foundation"
+   * import { Effect, Layer } from "effect"
+   *
+   * const layer = Layer.scoped(
+   *   CircuitBreaker,
+   *   Effect.flatMap(CircuitBreaker.policiesFromConfig, (policies) =>
+   *     CircuitBreaker.make({ policies, maxCircuits: 500 })
+   *   )
+   * )
+   *
+   * const config = Config.layerFrom(Config.object({ circuitBreaker: { payments: { maxFailures: 2 } } }))
+   * const program = CircuitBreaker.status("payments").pipe(
+   *   Effect.flatMap(({ policy }) => Effect.log(policy.maxFailures)),
+   *   Effect.provide(layer),
+   *   Effect.provide(Layer.provideMerge(config, Telemetry.layer))
+   * )
+   *
+   * Effect.runPromise(program)
+   */
   static readonly make = make
 
   /** The circuits of this process, with the policies that the code states. */
@@ -155,20 +177,34 @@ export class CircuitBreaker extends Context.Tag("effect-foundation/CircuitBreake
     build(memory, noPolicies)
   )
 
+  /** As `layer`, with another bound. Fails with ConfigError if it is invalid. */
+  static readonly layerMemory = (
+    options: CircuitBreaker.MemoryOptions
+  ): Layer.Layer<CircuitBreaker, ConfigError, Telemetry> => Layer.effect(CircuitBreaker, make(options))
+
+  /**
+   * The policies that the configuration states under `circuitBreaker.<name>`, for {@link CircuitBreaker.make}. One that
+   * cannot be used is reported (`config.policy.rejected`, and one warning in the log), and what was in force stays.
+   */
+  static readonly policiesFromConfig: Effect.Effect<CircuitBreaker.Policies, never, Config | Telemetry | Scope.Scope> =
+    configuredPolicies("circuitBreaker", CircuitBreakerConfiguredPolicy)
+
   /**
    * The circuits of this process. What the configuration states under `circuitBreaker.<name>` (`timeout`, `maxFailures`,
    * `resetTimeout`, `probes`, `trip`) wins over the code, field by field and live. The state of the circuit survives such a
    * change: a lowered `maxFailures` holds from the next failure on, another `resetTimeout` from the next opening on.
+   *
+   * A circuit finds the policy of its name, or else one whose name has the same letters: that of `userService`, as the
+   * environment states it, holds for `user-service` and `user_service` too.
    */
   static readonly layerConfig: Layer.Layer<CircuitBreaker, never, Telemetry | Config> = Layer.scoped(
     CircuitBreaker,
-    Effect.flatMap(configuredPolicies("circuitBreaker", CircuitBreakerConfiguredPolicy), (policies) =>
-      build(memory, policies)
-    )
+    Effect.flatMap(CircuitBreaker.policiesFromConfig, (policies) => build(memory, policies))
   )
 
   /**
-   * Checks a policy, once and in advance; it serves as options. Left with a ConfigError for what cannot be a policy.
+   * Checks a policy, once and in advance; it serves as options. Fails with ConfigError if an option is invalid. At the top
+   * of a module: `const payments = Effect.runSync(CircuitBreaker.policy({ … }))`.
    *
    * @example
    * import { CircuitBreaker } from "effect-foundation/CircuitBreaker"
@@ -184,7 +220,10 @@ export class CircuitBreaker extends Context.Tag("effect-foundation/CircuitBreake
    */
   static readonly policy = (
     options: CircuitBreakerPolicyOptions = {}
-  ): Either.Either<CircuitBreakerPolicy, ConfigError> => parsePolicy(options)
+  ): Effect.Effect<CircuitBreakerPolicy, ConfigError> =>
+    Effect.suspend(() =>
+      Either.mapLeft(parsePolicy(options), (wrong) => wrongField("circuitBreaker", "circuit", wrong))
+    )
 
   /**
    * Runs the effect if the circuit of the name lets it through; else fails with CircuitOpen at once. Its `retryAfter` is
@@ -195,7 +234,8 @@ export class CircuitBreaker extends Context.Tag("effect-foundation/CircuitBreake
    * let itself be interrupted, and finalizers that wait, go on in the background. Interruption of the caller interrupts
    * the work and waits for it. Without a timeout (`Duration.infinity`) the effect runs in the fiber of the caller.
    *
-   * Options that cannot be (see {@link CircuitBreaker.policy}) are a defect: a ConfigError.
+   * Calls without `name` share one circuit, called "default". Dies with ConfigError if an option is invalid;
+   * {@link CircuitBreaker.policy} checks options in advance.
    *
    * @example
    * import { CircuitBreaker } from "effect-foundation/CircuitBreaker"
@@ -213,31 +253,29 @@ export class CircuitBreaker extends Context.Tag("effect-foundation/CircuitBreake
    * const layer = CircuitBreaker.layer.pipe(Layer.provide(Telemetry.layer))
    * Effect.runPromise(Effect.forEach([1, 2, 3], charge).pipe(Effect.provide(layer)))
    */
-  static readonly execute: CircuitBreaker.Execute<CircuitBreaker> = bothForms(
+  static readonly execute: CircuitBreaker.Execute<CircuitBreaker> = dual(
+    effectFirst,
     <A, E, R>(effect: Effect.Effect<A, E, R>, options?: CallOptions<A, E>) =>
-      // As `Effect.flatMap(CircuitBreaker, …)` does it, in one step in place of four.
-      Effect.withFiberRuntime<A, E | Refused, R | CircuitBreaker>((fiber) =>
-        Context.unsafeGet(fiber.currentContext, CircuitBreaker).execute(effect, options)
-      )
+      access((breaker) => breaker.execute(effect, options))
   )
 
   /** The state of the circuit; one that was never used is closed. An opening whose time is over reads `half_open`. */
-  static readonly state = (name: string) => Effect.flatMap(CircuitBreaker, (breaker) => breaker.state(name))
+  static readonly state = (name: string) => access((breaker) => breaker.state(name))
 
   /** The state of the circuit, how long until the next call has a chance, and the policy in force. */
-  static readonly status = (name: string) => Effect.flatMap(CircuitBreaker, (breaker) => breaker.status(name))
+  static readonly status = (name: string) => access((breaker) => breaker.status(name))
 
   /** All circuits that this process uses. */
-  static readonly states = Effect.flatMap(CircuitBreaker, (breaker) => breaker.states)
+  static readonly states = access((breaker) => breaker.states)
 
   /** Closes the circuit, whatever its state, and forgets what was counted; results of calls that are out no longer count. */
-  static readonly reset = (name: string) => Effect.flatMap(CircuitBreaker, (breaker) => breaker.reset(name))
+  static readonly reset = (name: string) => access((breaker) => breaker.reset(name))
 
   /** Rejects every call from now on, until `reset`. */
-  static readonly forceOpen = (name: string) => Effect.flatMap(CircuitBreaker, (breaker) => breaker.forceOpen(name))
+  static readonly forceOpen = (name: string) => access((breaker) => breaker.forceOpen(name))
 
   /** Lets every call through from now on and counts nothing, until `reset`. The timeout holds all the same. */
-  static readonly disable = (name: string) => Effect.flatMap(CircuitBreaker, (breaker) => breaker.disable(name))
+  static readonly disable = (name: string) => access((breaker) => breaker.disable(name))
 
   /**
    * The changes of state from the start of the stream on, each once. A subscriber that is more than 1024 behind loses the
@@ -264,6 +302,6 @@ export class CircuitBreaker extends Context.Tag("effect-foundation/CircuitBreake
    * Effect.runPromise(program.pipe(Effect.provide(layer)))
    */
   static readonly changes: Stream.Stream<CircuitTransition, never, CircuitBreaker> = Stream.unwrap(
-    Effect.map(CircuitBreaker, (breaker) => breaker.changes)
+    access((breaker) => Effect.succeed(breaker.changes))
   )
 }

@@ -1,11 +1,8 @@
-import type * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
 import type { StoreUnavailable } from "../FoundationError.js"
+import type { Answer } from "../internal/answer.js"
+import type { RuntimeFiber } from "../internal/policiesInForce.js"
 import type { Move, Outcome, Permit, Rejection, State } from "./Circuit.js"
 import type { Terms } from "./Policy.js"
-
-/** An answer in the same step where the backend can, for speed; else an effect. */
-export type Answer<A, E = never> = A | Effect.Effect<A, E>
 
 /** What an operator does to a circuit by hand. */
 export type Control = "reset" | "force_open" | "disable"
@@ -51,5 +48,3 @@ export interface Backend {
    */
   readonly circuit: (name: string, terms: Terms, moved: (move: Move) => void) => BackendCircuit
 }
-
-export type RuntimeFiber = Fiber.RuntimeFiber<unknown, unknown>

@@ -1,6 +1,7 @@
 import type * as Clock from "effect/Clock"
 import { clockOf, monotonicMicros } from "../internal/monotonic.js"
-import type { Backend, BackendCircuit, Control, RuntimeFiber } from "./Backend.js"
+import type { RuntimeFiber } from "../internal/policiesInForce.js"
+import type { Backend, BackendCircuit, Control } from "./Backend.js"
 import { Circuit, type Move, type Outcome, type Permit } from "./Circuit.js"
 import { delaysOf } from "./Delays.js"
 import type { Terms } from "./Policy.js"

@@ -4,10 +4,11 @@ import type * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
-import { ConfigError } from "../FoundationError.js"
-import { DurationText, parseDuration } from "../internal/durationText.js"
-import { jsonSafe } from "../internal/jsonSafe.js"
+import * as Durations from "../internal/durationText.js"
 import { toMicros } from "../internal/monotonic.js"
+import { alike, defaultName } from "../internal/policiesInForce.js"
+import { mustBe, optional } from "../internal/policySchema.js"
+import type { Wrong } from "../internal/wrongField.js"
 import type { Outcome, Rules } from "./Circuit.js"
 import type { RateTrip, Trip } from "./Trip.js"
 
@@ -34,7 +35,10 @@ export interface PolicyOptions {
   readonly name?: string | undefined
   /** How long the work may take: 5 seconds where not stated, `Duration.infinity` for no bound; a number is milliseconds. */
   readonly timeout?: Duration.DurationInput | undefined
-  /** The circuit opens at this many failures with no success between them: 5 where not stated. */
+  /**
+   * The circuit opens at this many failures with no success between them: 5 where not stated. Not together with
+   * `trip: { type: "rate" }`, which does not count so.
+   */
   readonly maxFailures?: number | undefined
   /** How long an opening lasts: 10 seconds where not stated. A Schedule states the lengths of consecutive openings. */
   readonly resetTimeout?: Duration.DurationInput | Schedule.Schedule<unknown> | undefined
@@ -54,7 +58,8 @@ export interface CallOptions<A = unknown, E = unknown> extends PolicyOptions {
 export interface Policy {
   readonly name: string
   readonly timeout: Duration.Duration
-  readonly maxFailures: number
+  /** None where the trip is a rate. */
+  readonly maxFailures: number | undefined
   readonly resetTimeout: Duration.Duration | Schedule.Schedule<unknown>
   readonly trip: TripOptions
   readonly probes: number
@@ -69,14 +74,14 @@ export interface Terms {
   readonly timed: boolean
 }
 
-export const defaults: Policy = {
-  name: "default",
+export const defaults = {
+  name: defaultName,
   timeout: Duration.seconds(5),
   maxFailures: 5,
   resetTimeout: Duration.seconds(10),
   trip: { type: "consecutive" },
   probes: 1
-}
+} as const satisfies Policy
 
 /** The most that the numbers of a policy may be. */
 export const bounds = {
@@ -92,28 +97,30 @@ export const bounds = {
 const defaultMinimumCalls = 10
 
 /** The policy, or what is wrong with the options; what they do not state is taken from `base`. */
-export const parsePolicy = (options: PolicyOptions, base = defaults): Either.Either<Policy, ConfigError> => {
+export const parsePolicy = (options: PolicyOptions, base: Policy = defaults): Either.Either<Policy, Wrong> => {
   const { name = base.name } = options
   return Either.gen(function* () {
     yield* check(nameText(name), name, "name", name)
-    const { maxFailures = base.maxFailures, probes = base.probes } = options
-    const { resetTimeout = base.resetTimeout, timeout = base.timeout } = options
+    const { probes = base.probes, resetTimeout = base.resetTimeout, timeout = base.timeout } = options
+    const trip = options.trip === undefined ? base.trip : yield* parseTrip(name, options.trip)
+    yield* check(stray(options.maxFailures, trip), name, "maxFailures", options.maxFailures)
+    const { maxFailures = base.maxFailures ?? defaults.maxFailures } = options
     yield* check(count(maxFailures, bounds.maxFailures), name, "maxFailures", maxFailures)
     yield* check(count(probes, bounds.probes), name, "probes", probes)
     return {
       name,
       timeout: yield* durationOf(name, "timeout", timeout, aboveZero),
-      maxFailures,
+      maxFailures: trip.type === "rate" ? undefined : maxFailures,
       resetTimeout: isSchedule(resetTimeout)
         ? resetTimeout
         : yield* durationOf(name, "resetTimeout", resetTimeout, finite),
-      trip: options.trip === undefined ? base.trip : yield* parseTrip(name, options.trip),
+      trip,
       probes
     }
   })
 }
 
-const parseTrip = (name: string, trip: TripOptions): Either.Either<TripOptions, ConfigError> =>
+const parseTrip = (name: string, trip: TripOptions): Either.Either<TripOptions, Wrong> =>
   Either.gen(function* () {
     // Checked as if it came from anywhere: of plain JavaScript, or read from a file.
     if (trip?.type === "consecutive") return { type: "consecutive" }
@@ -159,6 +166,12 @@ const contradiction = (
   return undefined
 }
 
+/** What only circuits look at that count failures in a row. */
+const stray = (maxFailures: unknown, trip: TripOptions): string | undefined =>
+  trip.type === "rate" && maxFailures !== undefined
+    ? 'left out, since the trip of this circuit is a rate (or state trip: { type: "consecutive" })'
+    : undefined
+
 // Each answers what a value must be, where it is not that.
 const nameText = (value: unknown) =>
   typeof value === "string" && value.length >= 1 && value.length <= bounds.name
@@ -178,53 +191,29 @@ const finite = (value: Duration.Duration) =>
     : "a duration above zero, at most 24 days"
 
 const check = (must: string | undefined, name: unknown, field: string, value: unknown) =>
-  must === undefined ? Either.right(undefined) : Either.left(invalid(name, field, value, must))
-
-const invalid = (name: unknown, field: string, value: unknown, must: string): ConfigError => {
-  const shown = typeof name === "string" && name !== "" ? name.slice(0, 32) : "?"
-  const got = typeof value === "string" ? JSON.stringify(value.slice(0, 64)) : describe(jsonSafe(value))
-  return new ConfigError({
-    reason: "invalid_value",
-    path: `circuitBreaker.${shown}.${field}`,
-    message: `${field} of the circuit ${JSON.stringify(shown)} must be ${must}, but is ${got}`
-  })
-}
-
-const describe = (value: unknown): string => (typeof value === "object" ? JSON.stringify(value) : String(value))
+  must === undefined ? Either.right(undefined) : Either.left({ name, field, value, must })
 
 const durationOf = (
   name: string,
   field: string,
   value: unknown,
   problem: (duration: Duration.Duration) => string | undefined
-): Either.Either<Duration.Duration, ConfigError> => {
-  const duration =
-    typeof value === "number" || typeof value === "string" ? parseDuration(value) : Duration.decodeUnknown(value)
-  return Option.match(duration, {
-    onNone: () => Either.left(invalid(name, field, value, "a duration")),
+): Either.Either<Duration.Duration, Wrong> =>
+  Option.match(Durations.durationOf(value), {
+    onNone: () => Either.left({ name, field, value, must: "a duration" }),
     onSome: (duration) => Either.map(check(problem(duration), name, field, value), () => duration)
   })
-}
 
 export const isSchedule = (value: unknown): value is Schedule.Schedule<unknown> => Schedule.isSchedule(value)
 
-const positive = <A, I>(schema: Schema.Schema<A, I>, problem: (value: A) => string | undefined) =>
-  schema.pipe(
-    Schema.filter((value) => {
-      const must = problem(value)
-      return must === undefined ? undefined : `must be ${must}`
-    })
-  )
-const Length = positive(DurationText, finite)
-const Rate = positive(Schema.Number, rate)
-const Count = (most: number) => positive(Schema.Number, (value) => count(value, most))
-
-/** Exact, so that a wrong value is not told as "expected undefined" besides. */
-const optional = <A, I>(schema: Schema.Schema<A, I>) => Schema.optionalWith(schema, { exact: true })
+const Timeout = mustBe(Durations.DurationText, aboveZero)
+const Length = mustBe(Durations.DurationText, finite)
+const Rate = mustBe(Schema.Number, rate)
+const Count = (most: number) => mustBe(Schema.Number, (value) => count(value, most))
 
 /** What the configuration may state under `circuitBreaker.<name>`: what it leaves out is as in the code. */
 export const ConfiguredPolicy = Schema.Struct({
-  timeout: optional(positive(DurationText, aboveZero)),
+  timeout: optional(Timeout),
   maxFailures: optional(Count(bounds.maxFailures)),
   resetTimeout: optional(Length),
   probes: optional(Count(bounds.probes)),
@@ -236,7 +225,7 @@ export const ConfiguredPolicy = Schema.Struct({
         window: Schema.Union(Schema.Struct({ count: Count(bounds.window) }), Schema.Struct({ duration: Length })),
         failureRate: Rate,
         slowCallRate: optional(Rate),
-        slowCallDuration: optional(positive(DurationText, aboveZero)),
+        slowCallDuration: optional(Timeout),
         minimumCalls: optional(Count(bounds.maxFailures))
       }).pipe(
         Schema.filter((trip) => {
@@ -246,7 +235,12 @@ export const ConfiguredPolicy = Schema.Struct({
       )
     )
   )
-})
+}).pipe(
+  Schema.filter(({ maxFailures, trip }) => {
+    const must = trip === undefined ? undefined : stray(maxFailures, trip)
+    return must === undefined ? undefined : { path: ["maxFailures"], message: `must be ${must}` }
+  })
+)
 export type ConfiguredPolicy = typeof ConfiguredPolicy.Type
 
 export const termsOf = (policy: Policy): Terms => {
@@ -264,7 +258,7 @@ export const termsOf = (policy: Policy): Terms => {
 }
 
 const tripOf = ({ maxFailures, trip }: Policy): Trip => {
-  if (trip.type === "consecutive") return { type: "consecutive", maxFailures }
+  if (trip.type === "consecutive") return { type: "consecutive", maxFailures: maxFailures ?? defaults.maxFailures }
   const { failureRate, minimumCalls = 1, slowCallDuration, slowCallRate } = trip
   const window: RateTrip["window"] =
     "count" in trip.window
@@ -286,3 +280,24 @@ export const agree = (one: Policy, other: Policy): boolean =>
     ? isSchedule(other.resetTimeout)
     : !isSchedule(other.resetTimeout) && Duration.equals(one.resetTimeout, other.resetTimeout)) &&
   JSON.stringify(tripOf(one)) === JSON.stringify(tripOf(other))
+
+export const describe = ({ maxFailures, probes, resetTimeout, timeout, trip }: Policy): string =>
+  `timeout ${Duration.format(timeout)}, ` +
+  (trip.type === "rate" ? `trip at a failure rate of ${trip.failureRate}` : `maxFailures ${maxFailures}`) +
+  `, resetTimeout ${isSchedule(resetTimeout) ? "by a schedule" : Duration.format(resetTimeout)}, probes ${probes}`
+
+export const states = ({ maxFailures, probes, resetTimeout, timeout, trip }: PolicyOptions): boolean =>
+  timeout !== undefined ||
+  maxFailures !== undefined ||
+  resetTimeout !== undefined ||
+  trip !== undefined ||
+  probes !== undefined
+
+/** Whether both state the same in the same words. */
+export const writtenAlike = (one: PolicyOptions, other: PolicyOptions): boolean =>
+  one === other ||
+  (one.maxFailures === other.maxFailures &&
+    one.probes === other.probes &&
+    alike(one.timeout, other.timeout) &&
+    alike(one.resetTimeout, other.resetTimeout) &&
+    alike(one.trip, other.trip))

@@ -5,14 +5,16 @@ import * as Exit from "effect/Exit"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import { correlationIdOf } from "../CorrelationId.js"
 import type { CircuitOpen, OperationTimeout, StoreUnavailable } from "../FoundationError.js"
+import { type Answer, after } from "../internal/answer.js"
 import { within } from "../internal/deadline.js"
 import { clockOf, monotonicMicros, waitOf } from "../internal/monotonic.js"
 import type { NamedPolicies } from "../internal/namedPolicies.js"
+import type { RuntimeFiber } from "../internal/policiesInForce.js"
 import type { Telemetry } from "../Telemetry.js"
-import type { Answer, Backend, Control, RuntimeFiber } from "./Backend.js"
+import type { Backend, Control } from "./Backend.js"
 import { Changes } from "./Changes.js"
 import { type Move, type Outcome, Permit, type Rejection, type State } from "./Circuit.js"
-import { type Named, PoliciesInForce } from "./PoliciesInForce.js"
+import { circuits, type NamedCircuit } from "./NamedCircuit.js"
 import type { CallOptions, ConfiguredPolicy, Policy, Terms } from "./Policy.js"
 import { circuitOpen, operationTimeout } from "./Refusal.js"
 
@@ -45,7 +47,7 @@ export const makeService = (
   maxCircuits: number
 ) => {
   const changes = new Changes<Transition>()
-  const policies = new PoliciesInForce(
+  const policies = circuits(
     backend,
     configured,
     {
@@ -53,7 +55,9 @@ export const makeService = (
         telemetry.emit("circuit_breaker.transition", { count: 1 }, { name, ...move })
         changes.publish({ name, ...move })
       },
-      conflict: (name) => telemetry.emit("circuit_breaker.policy.conflict", { count: 1 }, { name })
+      conflict: (name) => telemetry.emit("circuit_breaker.policy.conflict", { count: 1 }, { name }),
+      rejected: (name, reason) =>
+        telemetry.emit("config.policy.rejected", { count: 1 }, { component: "circuitBreaker", name, reason })
     },
     maxCircuits
   )
@@ -64,7 +68,7 @@ export const makeService = (
     effect: Effect.Effect<A, E, R>,
     options: CallOptions<A, E> = noOptions
   ): Effect.Effect<A, E | Refused, R> => {
-    const named = policies.of(options)
+    const named = policies.of(options, fiber)
     const { terms, warning } = named
     if (warning !== undefined) {
       named.warning = undefined
@@ -113,7 +117,11 @@ export const makeService = (
       onFailure: (cause) => call.onFailure(cause)
     })
 
-  const reject = (fiber: RuntimeFiber, { terms }: Named, rejection: Rejection): Effect.Effect<never, CircuitOpen> => {
+  const reject = (
+    fiber: RuntimeFiber,
+    { terms }: NamedCircuit,
+    rejection: Rejection
+  ): Effect.Effect<never, CircuitOpen> => {
     const error = circuitOpen(terms.policy, rejection, correlationIdOf(fiber))
     if (telemetry.enabled("circuit_breaker.rejected")) {
       telemetry.emit(
@@ -136,7 +144,7 @@ export const makeService = (
 
     constructor(
       private readonly fiber: RuntimeFiber,
-      private readonly named: Named,
+      private readonly named: NamedCircuit,
       private readonly permit: Permit,
       private readonly classify: CallOptions<A, E>["classify"]
     ) {
@@ -182,11 +190,11 @@ export const makeService = (
 
   const control = (control: Control) => (name: string) =>
     Effect.withFiberRuntime<void, StoreUnavailable>((fiber) => {
-      const named = control === "reset" ? policies.peek(name) : policies.of({ name })
+      const named = control === "reset" ? policies.peek({ name }) : policies.of({ name }, fiber)
       return after(named.circuit.control(control, named.terms, fiber), () => Effect.void)
     })
 
-  const statusOf = (named: Named) =>
+  const statusOf = (named: NamedCircuit) =>
     Effect.withFiberRuntime<Status, StoreUnavailable>((fiber) =>
       after(named.circuit.standing(named.terms, fiber), ({ retryAfter, state }) =>
         Effect.succeed({ name: named.name, state, retryAfter: waitOf(retryAfter), policy: named.terms.policy })
@@ -195,7 +203,7 @@ export const makeService = (
 
   return {
     run,
-    status: (name: string) => Effect.suspend(() => statusOf(policies.peek(name))),
+    status: (name: string) => Effect.suspend(() => statusOf(policies.peek({ name }))),
     states: Effect.suspend(() => Effect.forEach(policies.all(), statusOf)),
     reset: control("reset"),
     forceOpen: control("force_open"),
@@ -203,9 +211,6 @@ export const makeService = (
     changes: changes.stream
   }
 }
-
-const after = <A, B, E, E2, R>(answer: Answer<A, E>, next: (answer: A) => Effect.Effect<B, E2, R>) =>
-  Effect.isEffect(answer) ? Effect.flatMap(answer, next) : next(answer)
 
 const then = <A, E>(settled: Answer<void>, end: Effect.Effect<A, E>): Effect.Effect<A, E> =>
   settled === undefined ? end : Effect.zipRight(settled, end)

@@ -1,4 +1,5 @@
 import * as Effect from "effect/Effect"
+import type { ParseIssue } from "effect/ParseResult"
 import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -7,12 +8,17 @@ import { Problem } from "../Config/Problem.js"
 import type { Snapshot } from "../Config/Snapshot.js"
 import { Config } from "../Config.js"
 import { Telemetry } from "../Telemetry.js"
+import { letters } from "./letters.js"
 import type { NamedPolicies } from "./namedPolicies.js"
 
 /**
- * The policies that the configuration states under `<section>.<name>`, live. A policy that cannot be read (or has a field
- * that the schema does not know), and one that is no longer there, is reported once, by telemetry and in the log, as soon
- * as the configuration has it so; the last good one stays in force. Holds as many policies as the configuration has
+ * The policies that the configuration states under `<section>.<name>`, live. A name finds the policy that is stated under
+ * it; else the one whose name has the same letters (`user-service`, `user_service` and `UserService` find
+ * `userService`), as variables of the environment cannot write more of a name than that.
+ *
+ * A policy that cannot be read (or has a field that the schema does not know), and one that is no longer there, is
+ * reported once, by telemetry and in the log, as soon as the configuration has it so; the last good one stays in force.
+ * What is reported is where and what was expected, not what is there. Holds as many policies as the configuration has
  * stated names. A name with a dot in it cannot be stated.
  */
 export const configuredPolicies = <P, I>(
@@ -40,7 +46,7 @@ export const configuredPolicies = <P, I>(
 
     return {
       revision: config.unsafeSnapshot,
-      get: (name) => policies.read(config.unsafeSnapshot()).get(name)
+      get: (name) => policies.read(config.unsafeSnapshot()).of(name)
     }
   })
 
@@ -53,6 +59,7 @@ interface Rejected {
 class Policies<P, I> {
   private readonly schema: Schema.Schema<P, I>
   private readonly good = new Map<string, P>()
+  private byLetters: ReadonlyMap<string, P> = new Map()
   /** The last reason by name, so that each is reported once. */
   private readonly bad = new Map<string, string>()
   private rejected: Array<Rejected> = []
@@ -62,11 +69,18 @@ class Policies<P, I> {
     private readonly section: string,
     schema: Schema.Schema<P, I>
   ) {
-    this.schema = schema.annotations({ parseOptions: { onExcessProperty: "error" } })
+    this.schema = schema.annotations({
+      parseOptions: { onExcessProperty: "error", errors: "all" },
+      message: (issue) => ({ message: expectations(issue), override: true })
+    })
   }
 
-  read(snapshot: Snapshot): ReadonlyMap<string, P> {
-    if (this.snapshot === snapshot) return this.good
+  of(name: string): P | undefined {
+    return this.good.get(name) ?? this.byLetters.get(letters(name))
+  }
+
+  read(snapshot: Snapshot): this {
+    if (this.snapshot === snapshot) return this
     this.snapshot = snapshot
     const stated = snapshot.get(this.section)
     const names = new Set(typeof stated === "object" && stated !== null ? Object.keys(stated) : [])
@@ -74,7 +88,8 @@ class Policies<P, I> {
     for (const name of [...this.good.keys(), ...this.bad.keys()]) {
       if (!names.has(name)) this.missing(name)
     }
-    return this.good
+    this.byLetters = new Map(Array.from(this.good, ([name, policy]) => [letters(name), policy]))
+    return this
   }
 
   takeRejected(): ReadonlyArray<Rejected> {
@@ -104,5 +119,34 @@ class Policies<P, I> {
     if (this.bad.get(name) === reason) return
     this.bad.set(name, reason)
     this.rejected.push({ name, reason })
+  }
+}
+
+/** At most so many of what is wrong with one policy is told. */
+const toldIssues = 3
+
+/** Where something is wrong and what was expected there. The words that Effect has for it quote the value. */
+const expectations = (issue: ParseIssue): string => {
+  const told = [...new Set(expected(issue, []))]
+  const more = told.length > toldIssues ? [`and ${told.length - toldIssues} more`] : []
+  return [...told.slice(0, toldIssues), ...more].join("; ")
+}
+
+const expected = (issue: ParseIssue, path: ReadonlyArray<PropertyKey>): ReadonlyArray<string> => {
+  const at = path.length === 0 ? "" : `at ${path.map(String).join(".")}: `
+  switch (issue._tag) {
+    case "Pointer":
+      return expected(issue.issue, [...path, ...[issue.path].flat()])
+    case "Composite":
+      return [issue.issues].flat().flatMap((inner) => expected(inner, path))
+    case "Refinement":
+    case "Transformation":
+      return expected(issue.issue, path)
+    case "Missing":
+      return [`${at}${issue.message ?? "is missing"}`]
+    case "Unexpected":
+      return [`${at}is not one of its fields`]
+    default:
+      return [`${at}${issue.message ?? `expected ${String(issue.ast)}`}`]
   }
 }

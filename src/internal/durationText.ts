@@ -37,6 +37,10 @@ export const parseDuration = (input: unknown): Option.Option<Duration.Duration> 
   return Duration.decodeUnknown(`${amount} ${name}`)
 }
 
+/** The duration that a value in code states: in the forms of {@link parseDuration}, or in another of `DurationInput`. */
+export const durationOf = (value: unknown): Option.Option<Duration.Duration> =>
+  typeof value === "number" || typeof value === "string" ? parseDuration(value) : Duration.decodeUnknown(value)
+
 /** A `Duration` from the forms that {@link parseDuration} reads; encoded as milliseconds. */
 export const DurationText: Schema.Schema<Duration.Duration, string | number> = Schema.transformOrFail(
   Schema.Union(Schema.String, Schema.Number),

@@ -34,13 +34,15 @@ const step = fc.oneof(
   }
 )
 
-const options = fc.record({
+const shared = {
   timeout: fc.constantFrom<Duration.DurationInput>(Duration.infinity, "250 millis"),
-  maxFailures: fc.integer({ min: 1, max: 3 }),
   resetTimeout: fc.constant("200 millis" as const),
-  probes: fc.integer({ min: 1, max: 2 }),
+  probes: fc.integer({ min: 1, max: 2 })
+}
+const consecutive = fc.record({ ...shared, maxFailures: fc.integer({ min: 1, max: 3 }) })
+const byRate = fc.record({
+  ...shared,
   trip: fc.constantFrom<CircuitBreaker.Trip>(
-    { type: "consecutive" },
     { type: "rate", window: { count: 4 }, failureRate: 0.5, minimumCalls: 2 },
     {
       type: "rate",
@@ -52,6 +54,7 @@ const options = fc.record({
     }
   )
 })
+const options = fc.oneof(consecutive, { weight: 2, arbitrary: byRate })
 
 /** A call in flight, and what the oracle must hear when it ends. */
 interface InFlight {

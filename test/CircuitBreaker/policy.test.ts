@@ -53,7 +53,7 @@ const wrong: ReadonlyArray<readonly [any, string, RegExp]> = [
 
 describe("policy", () => {
   it("has its defaults, and the forms that a policy has when it is checked", () => {
-    expect(Either.getOrThrow(CircuitBreaker.policy())).toEqual({
+    expect(Effect.runSync(CircuitBreaker.policy())).toEqual({
       name: "default",
       timeout: Duration.seconds(5),
       maxFailures: 5,
@@ -61,7 +61,7 @@ describe("policy", () => {
       trip: { type: "consecutive" },
       probes: 1
     })
-    const policy = Either.getOrThrow(
+    const policy = Effect.runSync(
       CircuitBreaker.policy({
         timeout: 250,
         resetTimeout: "1 minute",
@@ -74,7 +74,7 @@ describe("policy", () => {
       trip: { minimumCalls: 10, slowCallDuration: Duration.millis(5) }
     })
     // Checked once more it is the same: it serves as options.
-    expect(Either.getOrThrow(CircuitBreaker.policy(policy))).toEqual(policy)
+    expect(Effect.runSync(CircuitBreaker.policy(policy))).toEqual(policy)
   })
 
   for (const [options, field, message] of wrong) {
@@ -140,7 +140,6 @@ describe("a name with two policies", () => {
       const full = {
         name: "a",
         timeout: "1 second",
-        maxFailures: 3,
         resetTimeout: "1 minute",
         trip: { ...rate, window: { duration: "1 minute" } },
         probes: 2
@@ -320,7 +319,6 @@ describe("policies from elsewhere", () => {
     expect(
       read({
         timeout: "2 seconds",
-        maxFailures: 3,
         resetTimeout: 500,
         probes: 2,
         trip: {
@@ -334,7 +332,6 @@ describe("policies from elsewhere", () => {
     ).toEqual(
       Either.right({
         timeout: Duration.seconds(2),
-        maxFailures: 3,
         resetTimeout: Duration.millis(500),
         probes: 2,
         trip: {

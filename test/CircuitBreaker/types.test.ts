@@ -1,4 +1,4 @@
-import { Effect, type Either, type Exit, Layer, type Stream } from "effect"
+import { Effect, type Exit, Layer, type Scope, type Stream } from "effect"
 import { CircuitBreaker } from "effect-foundation/CircuitBreaker"
 import type { Config } from "effect-foundation/Config"
 import type { CircuitOpen, ConfigError, OperationTimeout, StoreUnavailable } from "effect-foundation/FoundationError"
@@ -78,7 +78,13 @@ describe("the types of CircuitBreaker", () => {
   it("say what the layers need and what may fail", () => {
     expectTypeOf(CircuitBreaker.layer).toEqualTypeOf<Layer.Layer<CircuitBreaker, never, Telemetry>>()
     expectTypeOf(CircuitBreaker.layerConfig).toEqualTypeOf<Layer.Layer<CircuitBreaker, never, Telemetry | Config>>()
-    expectTypeOf(CircuitBreaker.policy({})).toEqualTypeOf<Either.Either<CircuitBreaker.Policy, ConfigError>>()
+    expectTypeOf(CircuitBreaker.layerMemory({ maxCircuits: 5 })).toEqualTypeOf<
+      Layer.Layer<CircuitBreaker, ConfigError, Telemetry>
+    >()
+    expectTypeOf(CircuitBreaker.policiesFromConfig).toEqualTypeOf<
+      Effect.Effect<CircuitBreaker.Policies, never, Config | Telemetry | Scope.Scope>
+    >()
+    expectTypeOf(CircuitBreaker.policy({})).toEqualTypeOf<Effect.Effect<CircuitBreaker.Policy, ConfigError>>()
     expectTypeOf(CircuitBreaker.state("a")).toEqualTypeOf<
       Effect.Effect<CircuitBreaker.State, StoreUnavailable, CircuitBreaker>
     >()

@@ -1,8 +1,6 @@
 /** What is kept under a name. */
 interface Kept {
   readonly name: string
-  /** Whether nothing worth keeping is lost when it is forgotten. */
-  readonly idle: () => boolean
 }
 
 interface Entry<A> {
@@ -11,10 +9,7 @@ interface Entry<A> {
   newer: Entry<A> | undefined
 }
 
-/**
- * At most so many values by name. A new one past that takes the place of the idle one that was used longest ago; where
- * none is idle, of the one that was used longest ago.
- */
+/** Values by name, in the order of their use. Whoever adds one sees to it that there is room. */
 export class Names<A extends Kept> {
   private readonly byName = new Map<string, Entry<A>>()
   private oldest: Entry<A> | undefined
@@ -33,8 +28,32 @@ export class Names<A extends Kept> {
     return entry.value
   }
 
+  get full(): boolean {
+    return this.byName.size >= this.most
+  }
+
+  /** Forgets the idle one that was used longest ago; answers whether there was one. */
+  forgetIdle(isIdle: (value: A) => boolean): boolean {
+    // Those that are not idle go to the back of the line, so that the next search does not pass them again.
+    for (let left = this.byName.size; left > 0 && this.oldest !== undefined; left--) {
+      if (isIdle(this.oldest.value)) {
+        this.forgetOldest()
+        return true
+      }
+      this.use(this.oldest.value.name)
+    }
+    return false
+  }
+
+  /** Forgets the one that was used longest ago. */
+  forgetOldest(): void {
+    const { oldest } = this
+    if (oldest === undefined) return
+    this.unlink(oldest)
+    this.byName.delete(oldest.value.name)
+  }
+
   add(value: A): void {
-    if (this.byName.size >= this.most) this.forgetOne()
     const entry: Entry<A> = { value, older: undefined, newer: undefined }
     this.byName.set(value.name, entry)
     this.link(entry)
@@ -42,19 +61,6 @@ export class Names<A extends Kept> {
 
   all(): ReadonlyArray<A> {
     return Array.from(this.byName.values(), ({ value }) => value)
-  }
-
-  private forgetOne(): void {
-    let victim = this.oldest
-    // Those that are not idle go to the back of the line, so that the next search does not pass them again.
-    for (let i = this.byName.size; i > 0 && victim !== undefined && !victim.value.idle(); i--) {
-      this.unlink(victim)
-      this.link(victim)
-      victim = this.oldest
-    }
-    if (victim === undefined) return
-    this.unlink(victim)
-    this.byName.delete(victim.value.name)
   }
 
   private link(entry: Entry<A>): void {
