@@ -1,6 +1,5 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { constTrue } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Random from "effect/Random"
@@ -13,39 +12,35 @@ import { monotonicMicros } from "./internal/monotonic.js"
 import { type Pace, waitAfter } from "./Retry/Pace.js"
 
 export declare namespace Retry {
-  interface Options<E = unknown> {
-    /** How many retries follow the first attempt, at most: 3. */
+  interface Options {
+    /** The maximum number of retries after the first attempt: 3. */
     readonly times?: number | undefined
-    /** The wait before the first retry, less jitter: 100 ms. */
+    /** The wait before the first retry, before jitter: 100 ms. */
     readonly base?: Duration.DurationInput | undefined
-    /** By what the wait grows from one retry to the next, from 1 on: 2. */
+    /** What each wait is multiplied by to get the next one, at least 1: 2. */
     readonly factor?: number | undefined
-    /** What the wait grows to at most: 30 seconds. A longer `retryAfter` of an error is waited for all the same. */
+    /** The longest wait: 30 seconds. An error's `retryAfter` may still exceed it. */
     readonly maxDelay?: Duration.DurationInput | undefined
-    /** From 0 to 1, the share of the wait that is random: 0.5. */
+    /** The share of the wait that is random, from 0 to 1: 0.5. */
     readonly jitter?: number | undefined
-    /** From the first failure on, no wait is begun that would end later than this: infinity. */
+    /** Stops when the next wait would end later than this after the first failure: infinity. */
     readonly maxElapsed?: Duration.DurationInput | undefined
-    /** Which errors are worth another attempt: all. State the type of its parameter; `Effect.retry` then checks it. */
-    readonly while?: ((error: E) => boolean) | undefined
   }
 }
 
 /**
- * A schedule for `Effect.retry` that waits at least as long as the error asks for.
+ * A schedule for `Effect.retry` with exponential backoff and jitter that respects the `retryAfter` of an error.
  *
- * The wait before the n-th retry is `base · factor^(n-1)`, at most `maxDelay`, of which the share `jitter` is random. Where
- * the error has a `retryAfter` (as CircuitOpen and RateLimited have, and any error with a `Duration` of that name), the
- * wait is no shorter than that: the random share is added on top, so that those who were told the same do not all come
- * back at once. An infinite `retryAfter` ends the retries.
+ * The wait before the n-th retry is `base · factor^(n-1)`, at most `maxDelay`, of which the share `jitter` is random. If
+ * the error has a `retryAfter` (CircuitOpen, RateLimited, or any error with a `Duration` of that name), the wait is at
+ * least that long, with the random share added on top so that clients do not all retry at the same moment.
  *
- * It ends with the last error: after `times` retries, when `while` says no, or when the next wait would end past
- * `maxElapsed` (which counts from the first failure: a schedule does not see the first attempt begin). All errors are
- * retried unless `while` says no, a circuit that is forced open included: an operator may reset it. Defects and
- * interruptions are never retried. Time is monotonic; the output is the wait.
+ * The retries end, with the last error, after `times` retries, when the next wait would end past `maxElapsed`, or when
+ * `retryAfter` is infinite. `maxElapsed` counts from the first failure, not from the start of the first attempt. Every
+ * error is retried, including CircuitOpen of a circuit that is forced open; pass `while` to `Effect.retry` to choose.
+ * Defects and interruptions are never retried. Time is monotonic, and the schedule outputs the wait.
  *
- * Options that cannot be (`times` that are not a whole number from 0 on, a `factor` below 1, a `jitter` outside of 0 to 1, a
- * malformed duration) throw a ConfigError when the schedule is made.
+ * Throws a ConfigError, when the schedule is made, if an option is invalid.
  *
  * @example
  * import { Retry } from "effect-foundation/Retry"
@@ -55,24 +50,26 @@ export declare namespace Retry {
  * const flaky = Effect.suspend(() => (++attempts < 3 ? Effect.fail("busy" as const) : Effect.succeed(attempts)))
  *
  * const program = flaky.pipe(
- *   Effect.retry(Retry.schedule({ times: 5, base: "10 millis", while: (error) => error === "busy" })),
+ *   Effect.retry({ schedule: Retry.schedule({ times: 5, base: "10 millis" }), while: (error) => error === "busy" }),
  *   Effect.tap((attempts) => Effect.log(`it took ${attempts} attempts`))
  * )
  *
  * Effect.runPromise(program)
  */
-const schedule = <E = unknown>(options: Retry.Options<E> = {}): Schedule.Schedule<Duration.Duration, E> => {
-  const { isWorth, maxElapsed, pace, times } = checked(options)
-  return Schedule.makeWithState<State, E, Duration.Duration>({ retries: 0, since: undefined }, (now, error, state) =>
-    Effect.zipWith(monotonicMillis, Random.next, (time, random) => {
-      const { retries, since = time } = state
-      const wait = waitAfter(pace, retries, retryAfterOf(error), random)
-      const goesOn = retries < times && Number.isFinite(wait) && time - since + wait <= maxElapsed && isWorth(error)
-      const decision = goesOn
-        ? ScheduleDecision.continueWith(ScheduleInterval.after(now + wait))
-        : ScheduleDecision.done
-      return [{ retries: retries + 1, since }, Duration.millis(wait), decision] as const
-    })
+const schedule = (options: Retry.Options = {}): Schedule.Schedule<Duration.Duration, unknown> => {
+  const { maxElapsed, pace, times } = checked(options)
+  return Schedule.makeWithState<State, unknown, Duration.Duration>(
+    { retries: 0, since: undefined },
+    (now, error, state) =>
+      Effect.zipWith(monotonicMillis, Random.next, (time, random) => {
+        const { retries, since = time } = state
+        const wait = waitAfter(pace, retries, retryAfterOf(error), random)
+        const goesOn = retries < times && Number.isFinite(wait) && time - since + wait <= maxElapsed
+        const decision = goesOn
+          ? ScheduleDecision.continueWith(ScheduleInterval.after(now + wait))
+          : ScheduleDecision.done
+        return [{ retries: retries + 1, since }, Duration.millis(wait), decision] as const
+      })
   )
 }
 
@@ -90,10 +87,10 @@ const retryAfterOf = (error: unknown): number =>
     ? Duration.toMillis(error.retryAfter)
     : 0
 
-const checked = <E>(options: Retry.Options<E>) => {
+const checked = (options: Retry.Options) => {
   const { factor = 2, jitter = 0.5, maxElapsed = Duration.infinity, times = 3 } = options
-  if (!Number.isSafeInteger(times) || times < 0) throw invalid("times", times, "a whole number from 0 on")
-  if (!(factor >= 1 && Number.isFinite(factor))) throw invalid("factor", factor, "a number from 1 on")
+  if (!Number.isSafeInteger(times) || times < 0) throw invalid("times", times, "a whole number of at least 0")
+  if (!(factor >= 1 && Number.isFinite(factor))) throw invalid("factor", factor, "a finite number of at least 1")
   if (!(jitter >= 0 && jitter <= 1)) throw invalid("jitter", jitter, "a number from 0 to 1")
   const pace: Pace = {
     base: millisOf("base", options.base ?? 100),
@@ -102,7 +99,7 @@ const checked = <E>(options: Retry.Options<E>) => {
     jitter
   }
   if (!Number.isFinite(pace.base)) throw invalid("base", options.base, "a finite duration")
-  return { pace, times, maxElapsed: millisOf("maxElapsed", maxElapsed), isWorth: options.while ?? constTrue }
+  return { pace, times, maxElapsed: millisOf("maxElapsed", maxElapsed) }
 }
 
 const millisOf = (field: string, value: Duration.DurationInput): number => {

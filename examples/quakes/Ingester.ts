@@ -40,7 +40,7 @@ const isPassing = (error: { readonly _tag: string }) =>
   ["RequestError", "ResponseError", "CircuitOpen", "OperationTimeout", "ServiceNotFound"].includes(error._tag)
 
 /** Tries again soon, but no sooner than an open circuit lets it. */
-const patience = Retry.schedule({ times: 50, base: "50 millis", maxDelay: "200 millis", while: isPassing }).pipe(
+const patience = Retry.schedule({ times: 50, base: "50 millis", maxDelay: "200 millis" }).pipe(
   Schedule.tapOutput(() => Telemetry.execute("quakes.retry", { count: 1 }))
 )
 
@@ -49,7 +49,10 @@ export const ingest = <E, R>(afterPage: (page: number) => Effect.Effect<void, E,
   Effect.gen(function* () {
     let path = Option.some(`/quakes?page=1&size=${pageSize}`)
     for (let number = 1; Option.isSome(path); number++) {
-      path = yield* page(path.value).pipe(CircuitBreaker.execute({ name: "usgs-feed" }), Effect.retry(patience))
+      path = yield* page(path.value).pipe(
+        CircuitBreaker.execute({ name: "usgs-feed" }),
+        Effect.retry({ schedule: patience, while: isPassing })
+      )
       yield* afterPage(number)
       yield* Effect.sleep(yield* Config.get("quakes.pause", Duration.millis(100)))
     }

@@ -119,12 +119,19 @@ describe("Retry.schedule", () => {
     })
   )
 
-  it.effect("retries what is worth it, and an endless wait is not", () =>
+  it.effect("retries what the `while` of Effect.retry says is worth it", () =>
     Effect.gen(function* () {
       const { at, effect } = attempts<"busy" | "gone">(["busy", "busy", "gone", "busy"])
-      const exit = yield* passing(Effect.retry(effect, Retry.schedule({ while: (error) => error === "busy" })))
+      const exit = yield* passing(
+        effect.pipe(Effect.retry({ schedule: Retry.schedule(even), while: (error) => error === "busy" }))
+      )
       expect(exit).toEqual(Exit.fail("gone"))
-      expect(at).toHaveLength(3)
+      expect(at).toEqual([0, 100, 300])
+    })
+  )
+
+  it.effect("does not wait where the error asks to wait for ever", () =>
+    Effect.gen(function* () {
       const endless = attempts([asking(Duration.infinity)])
       yield* passing(Effect.retry(endless.effect, Retry.schedule()))
       expect(endless.at).toHaveLength(1)
@@ -163,7 +170,7 @@ describe("Retry.schedule", () => {
   it.effect("combines with other schedules", () =>
     Effect.gen(function* () {
       const waits = yield* passing(
-        Schedule.run(Retry.schedule<string>({ ...even, times: 10 }).pipe(Schedule.intersect(Schedule.recurs(2))), 0, [
+        Schedule.run(Retry.schedule({ ...even, times: 10 }).pipe(Schedule.intersect(Schedule.recurs(2))), 0, [
           "a",
           "b",
           "c",

@@ -29,12 +29,23 @@ describe("the types of Retry.schedule", () => {
     >()
   })
 
-  it("hold `while` to what the effect fails with", () => {
-    const first = Effect.retry(work, Retry.schedule({ while: (error: Busy | Gone) => error._tag === "Busy" }))
-    expectTypeOf(first).toEqualTypeOf<Effect.Effect<number, Busy | Gone>>()
-    const piped = work.pipe(Effect.retry(Retry.schedule({ while: (error: Busy | Gone) => error._tag === "Busy" })))
+  it("infer the error in the `while` of Effect.retry, in a pipe too", () => {
+    const piped = work.pipe(
+      Effect.retry({
+        schedule: Retry.schedule({ times: 5 }),
+        while: (error) => {
+          expectTypeOf(error).toEqualTypeOf<Busy | Gone>()
+          return error._tag === "Busy" && error.load < 5
+        }
+      })
+    )
     expectTypeOf(piped).toEqualTypeOf<Effect.Effect<number, Busy | Gone>>()
-    // @ts-expect-error: the effect fails with more than the schedule judges
-    compiled(Effect.retry(Retry.schedule({ while: (error: Busy) => error.load < 5 }))(work))
+    const first = Effect.retry(work, { schedule: Retry.schedule(), while: (error) => error._tag === "Busy" })
+    expectTypeOf(first).toEqualTypeOf<Effect.Effect<number, Busy | Gone>>()
+  })
+
+  it("have no `while` of its own, which could not infer the error", () => {
+    // @ts-expect-error: it belongs to Effect.retry
+    compiled(() => Retry.schedule({ while: () => true }))
   })
 })
