@@ -52,7 +52,7 @@ export declare namespace Events {
 const using = accessing(() => Events)
 
 /**
- * What happened, in order, kept: events are stored once, never changed, and leave only when they are pruned.
+ * Stores events in order, and reads them back by criteria. An event never changes, and is removed only by `prune`.
  *
  * @example
  * import { Events, Telemetry } from "effect-foundation"
@@ -67,44 +67,47 @@ const using = accessing(() => Events)
  * program.pipe(Effect.provide(Events.layer), Effect.provide(Telemetry.layer), Effect.runPromise)
  */
 export class Events extends Context.Tag("effect-foundation/Events")<Events, Events.Service>() {
-  /** The service on a backend, which states where events are kept, and nothing else. */
+  /** The service on the given backend, which decides where the events are kept. */
   static readonly make: (backend: Events.Backend) => Effect.Effect<Events.Service, never, Telemetry> = make
 
-  /** Events in memory, up to a million of them and 256 MiB of JSON. */
+  /** Events in the memory of this process: at most 1,000,000 events and 256 MiB of JSON. */
   static readonly layer: Layer.Layer<Events, never, Telemetry> = Layer.effect(
     Events,
     Effect.flatMap(Memory.memoryDefault, make)
   )
 
-  /** Events in memory, with other bounds. A bound that is not a whole number from 1 is a `ConfigError`. */
+  /**
+   * `layer` with other bounds. Fails with ConfigError if `capacity` is not a whole number from 1 to 16,000,000, or
+   * `maxBytes` is not a whole number from 1.
+   */
   static readonly layerMemory = (options: Events.MemoryOptions): Layer.Layer<Events, ConfigError, Telemetry> =>
     Layer.effect(Events, Effect.flatMap(Memory.memory(options), make))
 
   /**
-   * Stores the event, and answers it as it is stored: with its position, timestamp and, in a stream, version.
+   * Stores the event, and returns it as it is stored: with its position, its timestamp and, in a stream, its version.
    *
-   * An id that is there already, with the same type, data, stream, causation id and metadata, is the same event: it is
-   * answered as it was stored, and nothing is added, however full the store is. So a store may be retried, if the id is
-   * the caller's own. Pruning an event forgets its id.
+   * To make a store safe to retry, give the event an id. If an event with that id and the same type, data, stream,
+   * causation id and metadata is stored already, it is returned and nothing is added, even when the store is full. (The
+   * `schemaVersion` in the metadata may differ, see `define`.) Pruning an event forgets its id.
    *
-   * Fails with `EventError`: `invalid_event` (not an event, or data that JSON cannot hold; the message names the field),
-   * `duplicate_event` (the id belongs to other content), `storage_full`, `storage_unavailable`.
+   * Fails with EventError: `invalid_event` (not an event, or data that JSON cannot hold; the message names the field),
+   * `duplicate_event` (the id belongs to an event with other content), `storage_full`, `storage_unavailable`.
    */
   static readonly store = (event: Events.Input): Effect.Effect<Events.StoredEvent, EventError, Events> =>
     using((events) => events.store(event))
 
-  /** Stores all of the events, at positions that follow each other, or none. Each as by `store`. */
+  /** Stores all of the events, at consecutive positions, or none of them. Each is checked and may fail as in `store`. */
   static readonly storeAll = (
     events: ReadonlyArray<Events.Input>
   ): Effect.Effect<ReadonlyArray<Events.StoredEvent>, EventError, Events> =>
     using((service) => service.storeAll(events))
 
   /**
-   * Stores all of the events in the stream, or none, if the stream is at the expected version; else `VersionConflict`.
-   * Of several that append to the same version at the same time, one succeeds.
+   * Stores all of the events in the stream, or none of them. Fails with VersionConflict if the stream is not at the
+   * expected version: of several appends to the same version at the same time, one succeeds.
    *
-   * Where all of the events are there already, it answers them, whatever version the stream is at by now: a retry of
-   * an append whose answer was lost. An empty list stores and expects nothing.
+   * If all of the events are stored already, as in a retry of an append whose result was lost, they are returned whatever
+   * version the stream has reached. With an empty list nothing is stored, and the expected version is not checked.
    *
    * @example
    * import { Events, Telemetry } from "effect-foundation"
@@ -129,26 +132,35 @@ export class Events extends Context.Tag("effect-foundation/Events")<Events, Even
     using((service) => service.append(stream, events, options))
 
   /**
-   * The events that meet all of the criteria, in the order of their positions; 1,000 of them at most, unless `limit`
-   * says otherwise. `stream` is for more. `EventError` with `invalid_criteria` names the criterion that is wrong.
+   * The events that meet all of the criteria, ordered by position: at most 1,000, unless `limit` says otherwise. Use
+   * `stream` to read more. Fails with EventError `invalid_criteria`, whose message names the criterion that is wrong.
    *
-   * It costs what it looks at: `id`, `type`, `stream`, `correlationId`, `causationId`, positions and times lead straight
-   * to the events, `metadata` and `data` are looked for among those that the other criteria leave.
+   * Cost in memory, in events looked at:
+   * - One of `id`, `type`, `stream`, `correlationId` and `causationId`, alone or within positions and times: the events
+   *   returned, whatever the size of the store. The same holds for positions and times alone.
+   * - Several of those five: the events that the most selective of them leads to, not only those that meet all.
+   * - `data` and `metadata` have no index. Every event that the other criteria leave is looked at, until the limit is
+   *   reached: with no other criteria, that is the whole store.
+   * - `after` and `before`, where the wall clock was set back by some time: also the events of that much time at each end.
    */
   static readonly get = (
     criteria?: Events.Criteria
   ): Effect.Effect<ReadonlyArray<Events.StoredEvent>, EventError, Events> => using((events) => events.get(criteria))
 
-  /** As `get`, with no limit but the stated one: reads pages of 256. It ends with what was stored when it started. */
+  /**
+   * As `get`, but without the default limit of 1,000. It reads pages of 256 events, and ends with the events that were
+   * stored when it started.
+   */
   static readonly stream = (criteria?: Events.Criteria): Stream.Stream<Events.StoredEvent, EventError, Events> =>
     Stream.unwrap(using((events) => Effect.succeed(events.stream(criteria))))
 
   /**
-   * The events that meet the criteria and are stored already, and then each that is stored, as it is: in order, none
-   * left out and none twice, until it is interrupted. `afterPosition` resumes behind the last event that was dealt with;
-   * `Events.head` as that takes only what is new. An event that is pruned before it is read is not delivered.
+   * The stored events that meet the criteria, followed by each new one as it is stored: in order, without gaps or
+   * repetitions, until it is interrupted. An event that is pruned before it is read is not delivered.
    *
-   * A subscriber reads pages of 256 from the store at its own pace: a slow one holds one page, and holds up nobody.
+   * To resume, pass the position of the last event you processed as `afterPosition`; to get new events only, pass
+   * `Events.head`. A subscriber reads pages of 256 events at its own pace: a slow one keeps one page in memory, and
+   * delays neither stores nor other subscribers.
    *
    * @example
    * import { Events, Telemetry } from "effect-foundation"
@@ -172,9 +184,9 @@ export class Events extends Context.Tag("effect-foundation/Events")<Events, Even
     Stream.unwrap(using((events) => Effect.succeed(events.subscribe(criteria))))
 
   /**
-   * Removes the events that meet the criteria, and tells how many: the only way that an event leaves. At least one
-   * criterion beside `order` and `limit` must be stated; `{ afterPosition: 0 }` is all events. Positions are not used
-   * again, and the versions of a stream go on. The ids are forgotten.
+   * Removes the events that meet the criteria, and returns how many were removed. At least one criterion other than
+   * `order` and `limit` is required; `{ afterPosition: 0 }` removes all events. Positions are never used again, and a
+   * stream continues from its last version. The ids are forgotten.
    */
   static readonly prune = (criteria: Events.Criteria): Effect.Effect<number, EventError, Events> =>
     using((events) => events.prune(criteria))
@@ -183,9 +195,14 @@ export class Events extends Context.Tag("effect-foundation/Events")<Events, Even
   static readonly head: Effect.Effect<number, EventError, Events> = using((events) => events.head)
 
   /**
-   * Events of one type with a schema for their data: encoded when they are stored, decoded when they are read. The
-   * version of the schema is kept in `metadata.schemaVersion`, and data of an older version goes through `upcast` first.
-   * What does not fit, or is of a version that is not known yet, is an `EventError` with `invalid_event`.
+   * Defines events of one type with a schema for their data, which is encoded when it is stored and decoded when it is
+   * read. Fields that the schema encodes to `undefined` are left out. Data that does not fit the schema, or that a newer
+   * version has stored, fails with EventError `invalid_event`.
+   *
+   * The version of the schema is kept in `metadata.schemaVersion`; data of an older version goes through `upcast` before
+   * it is decoded. The version is not part of an event's content: a store that is retried with the same id after a
+   * deployment with a new version finds the event that was stored before, if both versions encode the data alike. If the
+   * new version encodes the same data differently, the retry fails with `duplicate_event`.
    *
    * @example
    * import { Events, Telemetry } from "effect-foundation"

@@ -78,7 +78,7 @@ export class AlreadyRegistered extends Schema.TaggedError<AlreadyRegistered>("ef
   {
     ...fields("already_registered"),
     service: Schema.String,
-    /** The metadata of the registration that holds the name. */
+    /** The metadata of the registration that holds the name, with fields that are named like secrets redacted. */
     holder: Metadata
   },
   HttpApiSchema.annotations({ status: 409 })

@@ -5,6 +5,7 @@ import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { type AlreadyRegistered, ConfigError, type RegistryError, type ServiceNotFound } from "./FoundationError.js"
+import { accessing } from "./internal/access.js"
 import type * as Backend from "./ServiceRegistry/Backend.js"
 import * as Memory from "./ServiceRegistry/Memory.js"
 import type * as Metadata_ from "./ServiceRegistry/Metadata.js"
@@ -28,8 +29,8 @@ export declare namespace ServiceRegistry {
 
   interface Options {
     /**
-     * How many registrations and memberships there may be together: 10,000,000 by default, 16,000,000 at most. One more
-     * is a RegistryError with the reason `registry_full`; those that are there stay.
+     * How many registrations and group memberships there may be together: 10,000,000 by default, 16,000,000 at most. At
+     * the capacity, `register` and `join` fail with RegistryError `registry_full`; existing registrations stay.
      */
     readonly capacity?: number
   }
@@ -77,30 +78,31 @@ const make = (
           })
       )
 
-const using = <A, E, R>(
-  use: (registry: ServiceRegistry.Service) => Effect.Effect<A, E, R>
-): Effect.Effect<A, E, R | ServiceRegistry> => Effect.flatMap(ServiceRegistry, use)
+const using = accessing(() => ServiceRegistry)
 
 /**
- * Names for running fibers and addresses, and groups of them to choose from.
+ * Registers running fibers and addresses under names, and in groups to choose from.
  *
- * A registration ends with its scope or with its fiber, whichever is first. All reads are local and synchronous, and
- * never answer a dead fiber.
+ * A registration ends when its scope closes or its fiber ends, whichever comes first. Reads are answered from memory in
+ * one synchronous step, and never return a fiber that has ended.
  */
 export class ServiceRegistry extends Context.Tag("effect-foundation/ServiceRegistry")<
   ServiceRegistry,
   ServiceRegistry.Service
 >() {
-  /** A registry over the backend, which decides between processes. */
+  /**
+   * The service on the given backend, which decides between processes that claim the same name. Fails with ConfigError
+   * if `capacity` is not a whole number from 1 to 16,000,000.
+   */
   static readonly make = make
 
-  /** A registry for this process alone. */
+  /** A registry in the memory of this process, with the default capacity of 10,000,000. */
   static readonly layer: Layer.Layer<ServiceRegistry, never, Telemetry> = Layer.effect(
     ServiceRegistry,
     Effect.flatMap(Memory.make, (backend) => makeRegistry(backend, defaultCapacity))
   )
 
-  /** As `layer`, with options. Fails with a ConfigError when an option is out of range. */
+  /** `layer` with another capacity. Fails with ConfigError if it is not a whole number from 1 to 16,000,000. */
   static readonly layerMemory = (
     options: ServiceRegistry.Options
   ): Layer.Layer<ServiceRegistry, ConfigError, Telemetry> =>
@@ -110,15 +112,20 @@ export class ServiceRegistry extends Context.Tag("effect-foundation/ServiceRegis
     )
 
   /**
-   * Registers a process under a name until the scope closes or, if it is a fiber, until it ends, whichever is first.
+   * Registers a process under a name until the scope closes or, if the process is a fiber, until it ends, whichever
+   * comes first.
    *
-   * The process is a running fiber, or an address (a URL, or its full text). Exactly one of any number of racing
-   * registrations gets the name; the others get AlreadyRegistered, which carries the holder's metadata. The end removes
-   * this registration only, also when the name has gone to another. Interruption leaves no name behind.
+   * The process is a running fiber or an address: a `URL`, or a string such as `"http://localhost:8080"`. When several
+   * register the same name at the same time, exactly one succeeds; the others fail with AlreadyRegistered. Interruption
+   * leaves no registration behind.
    *
-   * RegistryError: `invalid_name` (1 to 256 characters, no control characters), `invalid_process` (a fiber that has
-   * ended, a text that is no address), `invalid_metadata` (not JSON, or over 16,384 bytes of it in UTF-8),
-   * `registry_full`.
+   * `metadata` is public: `lookup`, `list` and `watch` return it to anyone, and it is the `holder` of AlreadyRegistered,
+   * which an HTTP endpoint may send to a client. Put no secrets in it. In the error only, fields that are named like
+   * secrets (`password`, `apiKey`) are redacted and long values are cut.
+   *
+   * Fails with RegistryError: `invalid_name` (a name has 1 to 256 characters and no control characters),
+   * `invalid_process` (a fiber that has ended, or a string that is not a URL), `invalid_metadata` (not JSON, or more
+   * than 16,384 bytes of it), `registry_full`.
    *
    * @example
    * import { ServiceRegistry, Telemetry } from "effect-foundation"
@@ -143,7 +150,8 @@ export class ServiceRegistry extends Context.Tag("effect-foundation/ServiceRegis
     using((registry) => registry.register(name, process, metadata))
 
   /**
-   * The registration of the name, or ServiceNotFound. One map read, whatever the number of names.
+   * The registration of the name. Fails with ServiceNotFound if there is none. One map read, whatever the number of
+   * names.
    *
    * @example
    * import { ServiceRegistry, Telemetry } from "effect-foundation"
@@ -161,9 +169,7 @@ export class ServiceRegistry extends Context.Tag("effect-foundation/ServiceRegis
   static readonly lookup = (
     name: string
   ): Effect.Effect<ServiceRegistry.Registration, ServiceNotFound, ServiceRegistry> =>
-    // One operation of the fiber in place of three: this is read for every call that a service makes to another.
-    Effect.withFiberRuntime<ServiceRegistry.Registration, ServiceNotFound, ServiceRegistry>((fiber) => {
-      const registry = Context.unsafeGet(fiber.currentContext, ServiceRegistry)
+    using((registry) => {
       const found = registry.unsafeLookup(name)
       return found === undefined ? registry.lookup(name) : Effect.succeed(found)
     })
@@ -175,9 +181,10 @@ export class ServiceRegistry extends Context.Tag("effect-foundation/ServiceRegis
     using((registry) => registry.lookupOption(name))
 
   /**
-   * The registration of the name, as soon as there is one. It misses none: it answers with the first that is made after
-   * the call, even if that has ended again before the caller goes on. RegistryError `invalid_name`: nothing can ever
-   * be registered under that name.
+   * The registration of the name, as soon as there is one. It misses none: if there is none yet, it returns the first
+   * that is made after the call, even if that one has ended by the time the caller continues.
+   *
+   * Fails with RegistryError `invalid_name` if nothing can ever be registered under the name.
    *
    * @example
    * import { ServiceRegistry, Telemetry } from "effect-foundation"
@@ -198,18 +205,19 @@ export class ServiceRegistry extends Context.Tag("effect-foundation/ServiceRegis
   ): Effect.Effect<ServiceRegistry.Registration, RegistryError, ServiceRegistry> =>
     using((registry) => registry.waitFor(name))
 
-  /** The registrations, all or those whose name starts with `prefix`, in the order in which they were made. */
+  /** All registrations, or those selected by `name` or `prefix`, in the order in which they were made. */
   static readonly list = (
     selection?: ServiceRegistry.Selection
   ): Effect.Effect<ReadonlyArray<ServiceRegistry.Registration>, never, ServiceRegistry> =>
     using((registry) => registry.list(selection))
 
   /**
-   * The state of the names, and each of its changes from then on; of all names, of one, or of those with a prefix.
+   * What is registered, and every change to it from then on: of all names, of one `name`, or of those with a `prefix`.
    *
-   * First comes a `Snapshot` of what is registered, then every `Registered`, `Updated` and `Unregistered` in order, with
-   * nothing missing between. A watcher holds nobody up: when it has `buffer` changes (1024) yet to read, one more
-   * replaces them all by a new `Snapshot`, which stands in place of everything before it. The stream does not end.
+   * The first element is a `Snapshot` of the current registrations. Every `Registered`, `Updated` and `Unregistered`
+   * follows in order, with none missing. The stream does not end. A slow watcher delays nobody: when `buffer` changes
+   * (1,024 by default) are unread and another comes, a new `Snapshot` replaces them all. A `buffer` that is not a whole
+   * number from 1 is a defect (ConfigError).
    *
    * @example
    * import { ServiceRegistry, Telemetry } from "effect-foundation"
@@ -230,11 +238,13 @@ export class ServiceRegistry extends Context.Tag("effect-foundation/ServiceRegis
   static readonly watch = (
     options?: ServiceRegistry.WatchOptions
   ): Stream.Stream<ServiceRegistry.Change, never, ServiceRegistry> =>
-    Stream.unwrap(Effect.map(ServiceRegistry, (registry) => registry.watch(options)))
+    Stream.unwrap(using((registry) => Effect.succeed(registry.watch(options))))
 
   /**
-   * Replaces the metadata of a registration; whoever knows the name may. Its token and its place in `list` stay.
-   * ServiceNotFound, or RegistryError `invalid_metadata`.
+   * Replaces the metadata of a registration, which then is as public as that of `register`. Anyone who knows the name may
+   * do so. The token and the place in `list` stay.
+   *
+   * Fails with ServiceNotFound, or with RegistryError `invalid_metadata`.
    */
   static readonly update = (
     name: string,
@@ -244,8 +254,10 @@ export class ServiceRegistry extends Context.Tag("effect-foundation/ServiceRegis
 
   /**
    * Makes a process a member of a group until the scope closes or its fiber ends. A group has any number of members, and
-   * a process may be in many groups. Each call is a membership of its own: who joins twice is picked twice as often.
-   * RegistryError as in `register`.
+   * a process may be in many groups. Each call is a membership of its own: a process that joins twice is picked twice as
+   * often.
+   *
+   * Fails with RegistryError as `register` does.
    *
    * @example
    * import { ServiceRegistry, Telemetry } from "effect-foundation"
@@ -270,15 +282,15 @@ export class ServiceRegistry extends Context.Tag("effect-foundation/ServiceRegis
   ): Effect.Effect<ServiceRegistry.Member, RegistryError, ServiceRegistry | Scope.Scope> =>
     using((registry) => registry.join(group, process, metadata))
 
-  /** The living members of the group, in the order in which they joined. */
+  /** The running members of the group, in the order in which they joined; empty if there is no such group. */
   static readonly members = (
     group: string
   ): Effect.Effect<ReadonlyArray<ServiceRegistry.Member>, never, ServiceRegistry> =>
     using((registry) => registry.members(group))
 
   /**
-   * One living member of the group, by turns (`"round-robin"`) where no other strategy is given; see
-   * {@link ServiceRegistry.Strategy}. ServiceNotFound when there is none.
+   * Chooses one running member of the group, by default in turns (`"round-robin"`); see {@link ServiceRegistry.Strategy}
+   * for the others. Fails with ServiceNotFound if there is no member to choose.
    */
   static readonly pick = (
     group: string,

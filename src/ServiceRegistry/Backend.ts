@@ -27,7 +27,7 @@ export interface Granted {
  * interruptible and give back what they may have claimed.
  */
 export interface Backend {
-  /** Claims a name, which one may have. */
+  /** Claims a name, which one may have. Another's is refused with `alreadyRegistered` of Failures.ts, which redacts. */
   readonly claim: (claim: Claim) => Effect.Effect<number, AlreadyRegistered | RegistryError>
   /** Claims a place in a group, which any number may have. */
   readonly join: (claim: Claim) => Effect.Effect<number, RegistryError>

@@ -6,13 +6,13 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
-import { AlreadyRegistered, RegistryError, ServiceNotFound } from "../FoundationError.js"
-import { hotError } from "../internal/hotError.js"
+import { type AlreadyRegistered, RegistryError } from "../FoundationError.js"
 import { clockOf, monotonicMicros } from "../internal/monotonic.js"
 import type { ServiceRegistry } from "../ServiceRegistry.js"
 import { Telemetry } from "../Telemetry.js"
-import { acceptClaim, copyMetadata, endedProcess, refuseName, registryFull } from "./Accept.js"
+import { acceptClaim, copyMetadata, refuseName } from "./Accept.js"
 import type { Backend, Claim } from "./Backend.js"
+import * as Failures from "./Failures.js"
 import { Feed } from "./Feed.js"
 import type { Seat } from "./Group.js"
 import { Lifelines } from "./Lifelines.js"
@@ -114,8 +114,8 @@ export const makeRegistry = (
     }
 
     const refusalOf = (claim: Claim): RegistryError | undefined => {
-      if (!isAlive(claim.process)) return endedProcess(claim.name)
-      return table.size >= capacity ? registryFull(claim.name, capacity) : undefined
+      if (!isAlive(claim.process)) return Failures.endedProcess(claim.name)
+      return table.size >= capacity ? Failures.registryFull(claim.name, capacity) : undefined
     }
 
     const heldOf = ({ name, process }: Claim, token: number, clock: Clock.Clock): Held => ({
@@ -131,7 +131,8 @@ export const makeRegistry = (
     const enterName: Enter<HeldName, AlreadyRegistered | RegistryError> = (claim, token, clock) => {
       // A loop, since whoever is told of the burial may take the name.
       for (let holder = table.holder(claim.name); holder !== undefined; holder = table.holder(claim.name)) {
-        if (isAlive(holder.process)) return Either.left(taken(holder.registration))
+        if (isAlive(holder.process))
+          return Either.left(Failures.alreadyRegistered(claim.name, holder.registration.metadata))
         bury(holder)
       }
       const refusal = refusalOf(claim)
@@ -201,10 +202,10 @@ export const makeRegistry = (
         const copied = copyMetadata(name, metadata)
         if (copied instanceof RegistryError) return Effect.fail(copied)
         const holder = table.holder(name)
-        if (holder === undefined) return Effect.fail(notFound(name))
+        if (holder === undefined) return Effect.fail(Failures.notFound(name))
         return Effect.flatMap(backend.update(holder, copied), () => {
           // It may have ended while the backend was busy, and the name may be with another.
-          if (holder.ended || !isAlive(holder.process)) return Effect.fail(notFound(name))
+          if (holder.ended || !isAlive(holder.process)) return Effect.fail(Failures.notFound(name))
           const registration = Object.freeze({ ...holder.registration, metadata: copied })
           holder.registration = registration
           feed.publish(name, { _tag: "Updated", registration })
@@ -231,7 +232,7 @@ export const makeRegistry = (
       lookup: (name) =>
         Effect.suspend(() => {
           const found = table.find(name)
-          return found === undefined ? Effect.fail(notFound(name)) : Effect.succeed(found)
+          return found === undefined ? Effect.fail(Failures.notFound(name)) : Effect.succeed(found)
         }),
       lookupOption: (name) => Effect.sync(() => Option.fromNullable(table.find(name))),
       list: (options = {}) => Effect.sync(() => table.list(options)),
@@ -240,29 +241,7 @@ export const makeRegistry = (
       pick: (group, strategy = "round-robin") =>
         Effect.flatMap(
           pickFrom(() => table.group(group), strategy),
-          (member) => (member === undefined ? Effect.fail(nobodyIn(group)) : Effect.succeed(member))
+          (member) => (member === undefined ? Effect.fail(Failures.nobodyIn(group)) : Effect.succeed(member))
         )
     }
-  })
-
-const taken = ({ name, metadata }: Registration): AlreadyRegistered =>
-  hotError(AlreadyRegistered, "already_registered", {
-    message: `"${name}" is registered already: take another name, or join a group to serve together with others`,
-    context: {},
-    service: name,
-    holder: metadata
-  })
-
-const notFound = (name: string): ServiceNotFound =>
-  hotError(ServiceNotFound, "not_found", {
-    message: `"${name}" is not registered: register it first, or wait for it with waitFor`,
-    context: {},
-    service: name
-  })
-
-const nobodyIn = (group: string): ServiceNotFound =>
-  hotError(ServiceNotFound, "not_found", {
-    message: `No running process in the group "${group}" was picked: let one join it first`,
-    context: {},
-    service: group
   })

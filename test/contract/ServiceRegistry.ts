@@ -303,6 +303,36 @@ export const serviceRegistryContract = (
           expect(yield* isRegistered("x")).toBe(false)
         }))
 
+      test("an address that is none, without a word of it in the error: it may hold a password", () =>
+        Effect.gen(function* () {
+          const addresses = ["admin:hunter2@db.internal", "postgres://admin:hunter2@[db", `hunter2 ${"x".repeat(1e6)}`]
+          for (const address of addresses) {
+            const errors = [
+              yield* Effect.flip(ServiceRegistry.register("db", address)),
+              yield* Effect.flip(ServiceRegistry.join("db", address))
+            ]
+            for (const error of errors) {
+              expect(error).toMatchObject({ reason: "invalid_process", context: { name: "db" } })
+              expect(error.message).toContain('"http://localhost:8080"')
+              expect(error.message.length).toBeLessThan(300)
+              expect(JSON.stringify(error)).not.toContain("hunter2")
+            }
+          }
+        }))
+
+      test("a name of any length, which no message repeats in full", () =>
+        Effect.gen(function* () {
+          const long = "x".repeat(100_000)
+          const errors = [
+            yield* Effect.flip(ServiceRegistry.register(long, url)),
+            yield* Effect.flip(ServiceRegistry.lookup(long)),
+            yield* Effect.flip(ServiceRegistry.update(long, {})),
+            yield* Effect.flip(ServiceRegistry.update(long, { n: Number.NaN })),
+            yield* Effect.flip(ServiceRegistry.pick(long))
+          ]
+          for (const error of errors) expect(error.message.length).toBeLessThan(500)
+        }))
+
       test("metadata that JSON cannot express, with the path of what is wrong", () =>
         Effect.gen(function* () {
           const error = yield* Effect.flip(ServiceRegistry.register("x", url, { a: [{ b: () => 1 }] }))
@@ -368,6 +398,19 @@ export const serviceRegistryContract = (
           yield* ServiceRegistry.register("x", url, { v: 1 })
           yield* ServiceRegistry.update("x", { v: 2 })
           expect(yield* Effect.flip(ServiceRegistry.register("x", url))).toMatchObject({ holder: { v: 2 } })
+        }))
+
+      test("a conflict hides what is named as a secret; a lookup answers the metadata as they are", () =>
+        Effect.gen(function* () {
+          const metadata = { region: "eu", apiKey: "hunter2", db: [{ password: "hunter2", port: 5432 }] }
+          yield* ServiceRegistry.register("x", url, metadata)
+          const error = yield* Effect.flip(ServiceRegistry.register("x", url))
+          expect(error).toMatchObject({
+            _tag: "AlreadyRegistered",
+            holder: { region: "eu", apiKey: "<redacted>", db: [{ password: "<redacted>", port: 5432 }] }
+          })
+          expect(JSON.stringify(error)).not.toContain("hunter2")
+          expect((yield* ServiceRegistry.lookup("x")).metadata).toStrictEqual(metadata)
         }))
 
       test("of a name that nobody has is ServiceNotFound; the updated registration still ends with its scope", () =>
