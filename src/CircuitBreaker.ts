@@ -234,6 +234,9 @@ export class CircuitBreaker extends Context.Tag("effect-foundation/CircuitBreake
    * let itself be interrupted, and finalizers that wait, go on in the background. Interruption of the caller interrupts
    * the work and waits for it. Without a timeout (`Duration.infinity`) the effect runs in the fiber of the caller.
    *
+   * With a timeout, fibers that the effect forks with `Effect.fork` end with the call, as under `Effect.timeout`: use
+   * `Effect.forkDaemon` or `Effect.forkScoped` for those that should outlive it.
+   *
    * Calls without `name` share one circuit, called "default". Dies with ConfigError if an option is invalid;
    * {@link CircuitBreaker.policy} checks options in advance.
    *
