@@ -1,6 +1,8 @@
 import * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
 import { ConfigError } from "../FoundationError.js"
+import { parsePath } from "./Path.js"
+import { Problem } from "./Problem.js"
 
 /** Where configuration comes from. What it states is read anew at each reload. */
 export interface Source<out R = never> {
@@ -34,7 +36,11 @@ export const object = (record: Readonly<Record<string, unknown>>, name = "object
 export type Environment = Readonly<Record<string, string | undefined>>
 
 export interface EnvOptions {
-  /** What the name of a variable begins with: `FOUNDATION__`. */
+  /**
+   * What the name of a variable begins with: `FOUNDATION__`. With `""` every variable is a value, those of the system too:
+   * names that cannot be a path (`__CF_USER_TEXT_ENCODING`) are passed over, and of two that differ only by case the one
+   * whose capitals come first stands (`HTTP_PROXY` before `http_proxy`). With any other prefix both are a ConfigError.
+   */
   readonly prefix?: string
   /** What stands between sections: `__`. */
   readonly separator?: string
@@ -57,17 +63,24 @@ export const env = (options: EnvOptions = {}): Source => ({
   loose: true,
   read: Effect.suspend(() => {
     const prefix = options.prefix ?? "FOUNDATION__"
-    return sections(options.env ?? processEnvironment(), options.separator ?? "__", (name) =>
-      name.startsWith(prefix) ? name.slice(prefix.length) : undefined
+    return sections(
+      options.env ?? processEnvironment(),
+      options.separator ?? "__",
+      (name) => (name.startsWith(prefix) ? name.slice(prefix.length) : undefined),
+      prefix === ""
     )
   })
 })
 
-/** Variables as a tree of sections: the name of each, less what is not part of it, split at the separator. */
+/**
+ * Variables as a tree of sections: the name of each, less what is not part of it, split at the separator. Among `anyones`,
+ * which nobody named for this program, a name that cannot be taken is passed over.
+ */
 export const sections = (
   variables: Environment,
   separator: string,
-  nameOf: (variable: string) => string | undefined
+  nameOf: (variable: string) => string | undefined,
+  anyones = false
 ): Effect.Effect<Readonly<Record<string, unknown>>, ConfigError> => {
   const out: Record<string, unknown> = Object.create(null)
   for (const variable of Object.keys(variables).sort()) {
@@ -75,6 +88,7 @@ export const sections = (
     const value = variables[variable]
     if (name === undefined || value === undefined) continue
     const path = name.toLowerCase().replaceAll(separator.toLowerCase(), ".")
+    if (anyones && (path in out || parsePath(path) instanceof Problem)) continue
     if (path in out) {
       return new ConfigError({
         reason: "invalid_key",

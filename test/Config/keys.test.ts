@@ -94,6 +94,30 @@ describe("keys", () => {
     }).pipe(over([Config.object({ "log.level": "debug", log: { format: "json" } })]))
   )
 
+  it.scoped("of an environment without a prefix are those that can be: a system's own variables stop nobody", () =>
+    Effect.gen(function* () {
+      expect((yield* Config.snapshot).tree).toEqual({ databaseUrl: "x", httpProxy: "upper", db: { host: "h" } })
+      unpolluted()
+    }).pipe(
+      over([
+        Config.env({
+          prefix: "",
+          env: {
+            __CF_USER_TEXT_ENCODING: "0x1F5:0x0:0x0",
+            __PROTO__: "x",
+            A____B: "x",
+            CONSTRUCTOR: "x",
+            ["X".repeat(2000)]: "x",
+            DATABASE_URL: "x",
+            http_proxy: "lower",
+            HTTP_PROXY: "upper",
+            DB__HOST: "h"
+          }
+        })
+      ])
+    )
+  )
+
   it.effect("stated twice by one source, in two ways, are refused", () =>
     Effect.gen(function* () {
       for (const source of [
