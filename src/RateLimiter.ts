@@ -1,16 +1,21 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
 import type { Config } from "./Config.js"
 import { ConfigError, type RateLimited, type StoreUnavailable } from "./FoundationError.js"
+import { accessing } from "./internal/access.js"
 import { configuredPolicies } from "./internal/configuredPolicies.js"
 import { type NamedPolicies, noPolicies } from "./internal/namedPolicies.js"
 import type { AlgorithmName } from "./RateLimiter/Algorithm.js"
 import type { Backend as RateLimiterBackend } from "./RateLimiter/Backend.js"
 import { Memory, type MemoryOptions as RateLimiterMemoryOptions } from "./RateLimiter/Memory.js"
 import {
-  ConfiguredPolicy,
+  invalid,
   parsePolicy,
+  ConfiguredPolicy as RateLimiterConfiguredPolicy,
   type Policy as RateLimiterPolicy,
   type PolicyOptions as RateLimiterPolicyOptions
 } from "./RateLimiter/Policy.js"
@@ -27,11 +32,21 @@ export declare namespace RateLimiter {
   type Options = CallOptions
   type Policy = RateLimiterPolicy
   type PolicyOptions = RateLimiterPolicyOptions
+  /** What the configuration may state for a name. */
+  type ConfiguredPolicy = RateLimiterConfiguredPolicy
+  /** Policies by name that are stated outside of the code, live. */
+  type Policies = NamedPolicies<RateLimiterConfiguredPolicy>
   type Algorithm = AlgorithmName
   type Admission = RateLimiterAdmission
   type Status = RateLimiterStatus
   type Backend = RateLimiterBackend
   type MemoryOptions = RateLimiterMemoryOptions
+
+  /** A backend has bounds of its own: `maxKeys` goes with the one in the process, which is there where none is given. */
+  type MakeOptions = {
+    /** The policies that are stated outside of the code, as {@link RateLimiter.policiesFromConfig}: none where not given. */
+    readonly policies?: Policies | undefined
+  } & ((MemoryOptions & { readonly backend?: undefined }) | { readonly backend: Backend; readonly maxKeys?: undefined })
 
   interface Execute<Needs> {
     <A, E, R>(
@@ -56,30 +71,32 @@ export declare namespace RateLimiter {
 
 type OneOrMore = RateLimiter.Options | ReadonlyArray<RateLimiter.Options>
 
-const make = (
-  options: { readonly backend?: RateLimiterBackend; readonly policies?: NamedPolicies<ConfiguredPolicy> } = {}
+const make = (options: RateLimiter.MakeOptions = {}): Effect.Effect<RateLimiter.Service, ConfigError, Telemetry> => {
+  const { backend, maxKeys, policies } = options
+  return maxKeys === undefined || (Number.isSafeInteger(maxKeys) && maxKeys >= 1)
+    ? Effect.suspend(() => build(backend ?? new Memory({ maxKeys }), policies))
+    : Effect.fail(
+        new ConfigError({
+          reason: "invalid_value",
+          path: "rateLimiter.maxKeys",
+          message: `maxKeys must be a whole number from 1 on, but is ${maxKeys}`
+        })
+      )
+}
+
+const build = (
+  backend: RateLimiterBackend,
+  policies: RateLimiter.Policies = noPolicies
 ): Effect.Effect<RateLimiter.Service, never, Telemetry> =>
   Effect.map(Telemetry, (telemetry) => {
-    const { backend = new Memory(), policies = noPolicies } = options
     const service = makeService(backend, policies, telemetry)
-    return { ...service, execute: piped(service.execute) }
+    return { ...service, execute: dual(effectFirst, service.execute) }
   })
 
-/** Both forms of `execute`, of the one with the effect first. */
-const piped = <Needs>(
-  dataFirst: <A, E, R>(
-    effect: Effect.Effect<A, E, R>,
-    options?: OneOrMore
-  ) => Effect.Effect<A, E | RateLimited | StoreUnavailable, R | Needs>
-): RateLimiter.Execute<Needs> => {
-  function execute<A, E, R>(first?: Effect.Effect<A, E, R> | OneOrMore, options?: OneOrMore): unknown {
-    return Effect.isEffect(first)
-      ? dataFirst(first, options)
-      : <A, E, R>(effect: Effect.Effect<A, E, R>) => dataFirst(effect, first)
-  }
-  // The overloads say what each of the two branches answers, which one signature cannot.
-  return execute as RateLimiter.Execute<Needs>
-}
+/** A Tag is an effect, and has a name and a key as options have: so what is an effect is no options. */
+const effectFirst = (args: IArguments) => Effect.isEffect(args[0])
+
+const access = accessing(() => RateLimiter)
 
 /**
  * Limits how much happens in how long, by name and subject.
@@ -90,42 +107,73 @@ const piped = <Needs>(
  * comes between. Time is the monotonic time of the Clock; a jump of the wall clock frees nothing.
  *
  * The first policy that is stated for a name stays; a second is reported (`rate_limiter.policy.conflict`, and one
- * warning in the log). A call that states only `name`, `key` and `cost` uses what is in force. `onExceeded` and `maxWait`
- * belong to the call, so that some may wait where others fail.
+ * warning in the log). A call that states only `name`, `key` and `cost` uses what is in force. The first call that states
+ * anything says with `onExceeded` and `maxWait` how calls wait that do not say it themselves, so that some may wait where
+ * others fail. What the configuration states wins over all of them.
+ *
+ * At most 10,000 names are kept. A new one past that takes the place of one under which nobody waits and no key is in use;
+ * while all are in use it is a defect: a ConfigError. What varies with users and addresses is a `key`, of which there may
+ * be a million (`maxKeys`).
  */
 export class RateLimiter extends Context.Tag("effect-foundation/RateLimiter")<RateLimiter, RateLimiter.Service>() {
-  /** The service over a backend (in the process, where not given), with the policies that are stated outside of the code. */
+  /**
+   * The service over a backend of one's own, with policies from elsewhere, or with another bound. Fails with ConfigError
+   * if `maxKeys` is invalid.
+   *
+   * @example
+   * import { Config, RateLimiter, Telemetry } from "effect-foundation"
+   * import { Effect, Layer } from "effect"
+   *
+   * const layer = Layer.scoped(
+   *   RateLimiter,
+   *   Effect.flatMap(RateLimiter.policiesFromConfig, (policies) => RateLimiter.make({ policies, maxKeys: 5000 }))
+   * )
+   *
+   * const config = Config.layerFrom(Config.object({ rateLimiter: { api: { maxRequests: 20 } } }))
+   * const program = RateLimiter.consume({ name: "api", key: "ada" }).pipe(
+   *   Effect.flatMap(({ remaining }) => Effect.log(remaining)),
+   *   Effect.provide(layer),
+   *   Effect.provide(Layer.provideMerge(config, Telemetry.layer))
+   * )
+   *
+   * Effect.runPromise(program)
+   */
   static readonly make = make
 
   /** The limits of this process. */
-  static readonly layer: Layer.Layer<RateLimiter, never, Telemetry> = Layer.effect(RateLimiter, make())
+  static readonly layer: Layer.Layer<RateLimiter, never, Telemetry> = Layer.effect(
+    RateLimiter,
+    Effect.suspend(() => build(new Memory()))
+  )
+
+  /** As `layer`, with another bound on keys. Fails with ConfigError if it is invalid. */
+  static readonly layerMemory = (options: RateLimiterMemoryOptions): Layer.Layer<RateLimiter, ConfigError, Telemetry> =>
+    Layer.effect(RateLimiter, make(options))
+
+  /**
+   * The policies that the configuration states under `rateLimiter.<name>`, for {@link RateLimiter.make}. One that cannot
+   * be used is reported (`config.policy.rejected`, and one warning in the log), and what was in force stays.
+   */
+  static readonly policiesFromConfig: Effect.Effect<RateLimiter.Policies, never, Config | Telemetry | Scope.Scope> =
+    configuredPolicies("rateLimiter", RateLimiterConfiguredPolicy)
 
   /**
    * The limits of this process, with the policies that the configuration states under `rateLimiter.<name>` over those in
    * code, live: `maxRequests`, `interval`, `algorithm`, `onExceeded`, `maxWait`. What was taken stays taken; an interval
    * that becomes longer does not bring back what has left the shorter one, and another algorithm starts anew. Those that
    * wait hear of a change with the next call under the name, or when they wake.
+   *
+   * A limit finds the policy of its name, or else one whose name has the same letters: that of `userMails`, as the
+   * environment states it, holds for `user-mails` and `user_mails` too.
    */
   static readonly layerConfig: Layer.Layer<RateLimiter, never, Telemetry | Config> = Layer.scoped(
     RateLimiter,
-    Effect.flatMap(configuredPolicies("rateLimiter", ConfiguredPolicy), (policies) => make({ policies }))
+    Effect.flatMap(RateLimiter.policiesFromConfig, (policies) => build(new Memory(), policies))
   )
 
-  /** The backend of this process with another bound on keys. */
-  static readonly memory = (options: RateLimiterMemoryOptions = {}): Effect.Effect<RateLimiterBackend, ConfigError> =>
-    options.maxKeys === undefined || (Number.isSafeInteger(options.maxKeys) && options.maxKeys >= 1)
-      ? Effect.sync(() => new Memory(options))
-      : Effect.fail(
-          new ConfigError({
-            reason: "invalid_value",
-            path: "rateLimiter.maxKeys",
-            message: `maxKeys must be a whole number from 1 on, but is ${options.maxKeys}`
-          })
-        )
-
   /**
-   * Checks a policy, once and in advance. The policy serves as options: `{ ...policy, key }`. Fails with ConfigError on
-   * what cannot be a limit: a count that is not a whole number from 1 on, an interval of no or endless length.
+   * Checks a policy, once and in advance. The policy serves as options: `{ ...policy, key }`. Fails with ConfigError if an
+   * option is invalid. At the top of a module: `const api = Effect.runSync(RateLimiter.policy({ … }))`.
    *
    * @example
    * import { RateLimiter } from "effect-foundation"
@@ -140,7 +188,7 @@ export class RateLimiter extends Context.Tag("effect-foundation/RateLimiter")<Ra
    * Effect.runSync(program)
    */
   static readonly policy = (options: RateLimiterPolicyOptions = {}): Effect.Effect<RateLimiterPolicy, ConfigError> =>
-    Effect.suspend(() => parsePolicy(options))
+    Effect.suspend(() => Either.mapLeft(parsePolicy(options), invalid))
 
   /**
    * Runs the effect if the limit admits it; else fails with RateLimited or, with `onExceeded: "wait"`, waits for its
@@ -151,7 +199,8 @@ export class RateLimiter extends Context.Tag("effect-foundation/RateLimiter")<Ra
    * may turn out more than can be told at first; then it is refused when that shows, at the latest after `maxWait`.)
    * At most 10,000 wait under a name and key. An interrupted call gives its place back.
    *
-   * Options that cannot be (see {@link RateLimiter.policy}), or a cost above the limit, are a defect: a ConfigError.
+   * Calls without `name` share one limit, called "default". Dies with ConfigError if an option is invalid or the cost is
+   * above the limit; {@link RateLimiter.policy} checks options in advance.
    *
    * @example
    * import { RateLimiter, Telemetry } from "effect-foundation"
@@ -173,12 +222,10 @@ export class RateLimiter extends Context.Tag("effect-foundation/RateLimiter")<Ra
    * const layer = RateLimiter.layer.pipe(Layer.provide(Telemetry.layer))
    * Effect.runPromise(program.pipe(Effect.provide(layer)))
    */
-  static readonly execute: RateLimiter.Execute<RateLimiter> = piped<RateLimiter>(
+  static readonly execute: RateLimiter.Execute<RateLimiter> = dual(
+    effectFirst,
     <A, E, R>(effect: Effect.Effect<A, E, R>, options?: OneOrMore) =>
-      // Reads the context of the fiber itself: 0.4 µs less than by way of the Tag's effect.
-      Effect.withFiberRuntime<A, E | RateLimited | StoreUnavailable, R | RateLimiter>((fiber) =>
-        Context.unsafeGet(fiber.currentContext, RateLimiter).execute(effect, options)
-      )
+      access((limiter) => limiter.execute(effect, options))
   )
 
   /**
@@ -201,18 +248,15 @@ export class RateLimiter extends Context.Tag("effect-foundation/RateLimiter")<Ra
    * const layer = RateLimiter.layer.pipe(Layer.provide(Telemetry.layer))
    * Effect.runPromise(headers.pipe(Effect.tap(Effect.log), Effect.provide(layer)))
    */
-  static readonly consume = (options?: RateLimiter.Options) =>
-    Effect.flatMap(RateLimiter, (limiter) => limiter.consume(options))
+  static readonly consume = (options?: RateLimiter.Options) => access((limiter) => limiter.consume(options))
 
   /** Takes from all of the limits, or from none; answers how each stands, in their order. */
   static readonly consumeAll = (limits: ReadonlyArray<RateLimiter.Options>) =>
-    Effect.flatMap(RateLimiter, (limiter) => limiter.consumeAll(limits))
+    access((limiter) => limiter.consumeAll(limits))
 
-  /** How a limit stands for a call of this cost, with nothing taken. What others wait for counts as taken. */
-  static readonly peek = (options?: RateLimiter.Options) =>
-    Effect.flatMap(RateLimiter, (limiter) => limiter.peek(options))
+  /** How a limit stands for a call of this cost, with nothing taken or kept. What others wait for counts as taken. */
+  static readonly peek = (options?: RateLimiter.Options) => access((limiter) => limiter.peek(options))
 
   /** Forgets what was taken under the name and key; those that wait are admitted as if they came now. */
-  static readonly reset = (options?: RateLimiter.Options) =>
-    Effect.flatMap(RateLimiter, (limiter) => limiter.reset(options))
+  static readonly reset = (options?: RateLimiter.Options) => access((limiter) => limiter.reset(options))
 }

@@ -5,9 +5,7 @@ import { CircuitBreaker } from "./CircuitBreaker.js"
 import { Config } from "./Config.js"
 import { Foundation } from "./Foundation.js"
 import type { ConfigError, StoreUnavailable } from "./FoundationError.js"
-import { configuredPolicies } from "./internal/configuredPolicies.js"
 import { Memory } from "./RateLimiter/Memory.js"
-import { ConfiguredPolicy } from "./RateLimiter/Policy.js"
 import { RateLimiter } from "./RateLimiter.js"
 import { Telemetry } from "./Telemetry.js"
 
@@ -117,8 +115,9 @@ export const circuitOpen = (...names: ReadonlyArray<string>): Layer.Layer<never,
 export const limitExhausted = (...names: ReadonlyArray<string>): Layer.Layer<RateLimiter, never, Telemetry | Config> =>
   Layer.scoped(
     RateLimiter,
-    Effect.flatMap(configuredPolicies("rateLimiter", ConfiguredPolicy), (policies) =>
-      RateLimiter.make({ backend: exhausted(new Set(names)), policies })
+    Effect.flatMap(RateLimiter.policiesFromConfig, (policies) =>
+      // It has no bound that could be invalid.
+      Effect.orDie(RateLimiter.make({ backend: exhausted(new Set(names)), policies }))
     )
   )
 
@@ -137,6 +136,7 @@ const exhausted = (names: ReadonlySet<string>): RateLimiter.Backend => {
         ? requests.map((request) => (isExhausted(request.limit) ? refusal(request.limit) : others.peek(request, clock)))
         : others.take(requests, clock),
     peek: (request, clock) => (isExhausted(request.limit) ? refusal(request.limit) : others.peek(request, clock)),
-    reset: (limit, key) => others.reset(limit, key)
+    reset: (limit, key) => others.reset(limit, key),
+    forget: (limit, clock) => others.forget(limit, clock)
   }
 }

@@ -1,6 +1,6 @@
 import type * as Clock from "effect/Clock"
-import type * as Effect from "effect/Effect"
 import type { StoreUnavailable } from "../FoundationError.js"
+import type { Answer } from "../internal/answer.js"
 import type { Decision } from "./Algorithm.js"
 import type { Limit } from "./Policy.js"
 
@@ -19,9 +19,6 @@ export interface Verdict extends Decision {
   readonly full?: boolean
 }
 
-/** An answer in the same step where the backend can, for speed; else an effect. */
-export type Answer<A> = A | Effect.Effect<A, StoreUnavailable>
-
 /**
  * Where the states of the limits are, and what takes from them. Policies, lines of those that wait, errors and telemetry
  * are above it.
@@ -32,9 +29,17 @@ export type Answer<A> = A | Effect.Effect<A, StoreUnavailable>
  */
 export interface Backend {
   /** Takes from all, or, where one refuses, from none; answers each request in its place. Atomic. */
-  readonly take: (requests: ReadonlyArray<Request>, clock: Clock.Clock) => Answer<ReadonlyArray<Verdict>>
+  readonly take: (
+    requests: ReadonlyArray<Request>,
+    clock: Clock.Clock
+  ) => Answer<ReadonlyArray<Verdict>, StoreUnavailable>
   /** What `take` would decide of the one request, with nothing changed. */
-  readonly peek: (request: Request, clock: Clock.Clock) => Answer<Decision>
+  readonly peek: (request: Request, clock: Clock.Clock) => Answer<Decision, StoreUnavailable>
   /** Forgets the state of the key. */
-  readonly reset: (limit: Limit, key: string) => Answer<void>
+  readonly reset: (limit: Limit, key: string) => Answer<void, StoreUnavailable>
+  /**
+   * The name is about to be forgotten: forgets what is kept under it if nothing of that matters any more, and answers
+   * whether it did. A backend whose states outlive this process leaves it out.
+   */
+  readonly forget?: (limit: Limit, clock: Clock.Clock) => boolean
 }

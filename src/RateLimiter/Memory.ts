@@ -33,6 +33,8 @@ interface Keys {
   readonly remove: (key: string) => void
   /** Forgets the keys whose state is as fresh as none, where it is time to; answers whether it was. */
   readonly turn: (now: number) => boolean
+  /** Whether all keys are as if never used. */
+  readonly isUnused: (limit: Limit, now: number) => boolean
   /** How long until the next turn. */
   readonly turnsIn: (now: number) => number
 }
@@ -112,6 +114,10 @@ class Generations<State> implements Keys {
     return true
   }
 
+  isUnused(limit: Limit, now: number): boolean {
+    return this.size === 0 || now - this.takenAt >= Math.max(limit.interval, this.limit.interval)
+  }
+
   turnsIn(now: number): number {
     return this.turnedAt + this.limit.interval - now
   }
@@ -161,12 +167,24 @@ export class Memory implements Backend {
   }
 
   peek(request: Request, clock: Clock.Clock): Decision {
-    return this.keysFor(request.limit, monotonicMicros(clock)).peek(request, monotonicMicros(clock))
+    const now = monotonicMicros(clock)
+    const keys = this.names.get(request.limit.name)
+    // To have been asked about is no use: what is not there is not added.
+    return (keys?.limit.algorithm === request.limit.algorithm ? keys : keysOf(request.limit, now)).peek(request, now)
   }
 
   reset(limit: Limit, key: string): void {
     const keys = this.names.get(limit.name)
     if (keys !== undefined) this.changing(keys, () => keys.remove(key))
+  }
+
+  forget(limit: Limit, clock: Clock.Clock): boolean {
+    const keys = this.names.get(limit.name)
+    if (keys === undefined) return true
+    if (!keys.isUnused(limit, monotonicMicros(clock))) return false
+    this.size -= keys.size
+    this.names.delete(limit.name)
+    return true
   }
 
   private takeOne(request: Request, now: number): Verdict {

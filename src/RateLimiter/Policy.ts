@@ -2,10 +2,12 @@ import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { ConfigError } from "../FoundationError.js"
-import { DurationText, parseDuration } from "../internal/durationText.js"
-import { jsonSafe } from "../internal/jsonSafe.js"
+import type { ConfigError } from "../FoundationError.js"
+import { DurationText, durationOf } from "../internal/durationText.js"
 import { toMicros } from "../internal/monotonic.js"
+import { alike, defaultName } from "../internal/policiesInForce.js"
+import { mustBe, optional } from "../internal/policySchema.js"
+import { type Wrong, wrongField } from "../internal/wrongField.js"
 import { type AlgorithmName, algorithmNames, type Rate } from "./Algorithm.js"
 
 /** What a limit allows, in the code's terms: each field that is not stated has its default. */
@@ -18,9 +20,12 @@ export interface PolicyOptions {
   readonly interval?: Duration.DurationInput | undefined
   /** `"sliding-window"`, which is exact, where not stated. */
   readonly algorithm?: AlgorithmName | undefined
-  /** Whether a call that finds the limit used up fails or waits: it fails where not stated. */
+  /**
+   * Whether a call that finds the limit used up fails or waits. A call that does not state it does as the first call did
+   * that stated anything for the name; it fails where that did not state it either.
+   */
   readonly onExceeded?: OnExceeded | undefined
-  /** How long a call waits at most: one interval where not stated. */
+  /** How long a call waits at most. Where not stated as with `onExceeded`; one interval where that did not state it. */
   readonly maxWait?: Duration.DurationInput | undefined
 }
 
@@ -47,7 +52,7 @@ export interface Limit extends Rate {
   readonly algorithm: AlgorithmName
 }
 
-export const defaults = { name: "default", maxRequests: 100, interval: Duration.minutes(1) } as const
+export const defaults = { name: defaultName, maxRequests: 100, interval: Duration.minutes(1) } as const
 
 /** The most that `maxRequests` may be. */
 export const bounds = {
@@ -61,48 +66,41 @@ export const bounds = {
 
 const maxIntervalMicros = toMicros(bounds.interval)
 
-const invalid = (name: string, field: string, value: unknown, must: string): ConfigError => {
-  const got = typeof value === "string" ? JSON.stringify(jsonSafe(value)) : String(jsonSafe(value))
-  return new ConfigError({
-    reason: "invalid_value",
-    path: `rateLimiter.${name}.${field}`,
-    message: `${field} of the limit ${JSON.stringify(name)} must be ${must}, but is ${got}`
-  })
-}
-
 const isCount = (value: unknown, max: number): value is number =>
   Number.isSafeInteger(value) && (value as number) >= 1 && (value as number) <= max
 
 const mostRequests = (algorithm: AlgorithmName): number =>
   algorithm === "sliding-window" ? bounds.maxRequestsSliding : bounds.maxRequests
 
-/** The duration that the value states, where it is one; a malformed text or number is none. */
-const durationOf = (value: unknown): Option.Option<Duration.Duration> =>
-  typeof value === "number" || typeof value === "string" ? parseDuration(value) : Duration.decodeUnknown(value)
+const wrong = (name: unknown, field: string, value: unknown, must: string): Either.Either<never, Wrong> =>
+  Either.left({ name, field, value, must })
+
+/** The mistake in the code as an error. */
+export const invalid = (wrong: Wrong): ConfigError => wrongField("rateLimiter", "limit", wrong)
 
 /** The policy, or what is wrong with the options; what they do not state is taken from `base`. */
-export const parsePolicy = (options: PolicyOptions, base?: Policy): Either.Either<Policy, ConfigError> => {
+export const parsePolicy = (options: PolicyOptions, base?: Policy): Either.Either<Policy, Wrong> => {
   const { name = base?.name ?? defaults.name } = options
   if (typeof name !== "string" || name.length === 0 || name.length > bounds.name) {
     const must = `a text of 1 to ${bounds.name} characters`
-    return Either.left(invalid(typeof name === "string" ? name.slice(0, 32) : "?", "name", name, must))
+    return wrong(name, "name", name, must)
   }
   const { algorithm = base?.algorithm ?? "sliding-window", onExceeded = base?.onExceeded ?? "fail" } = options
   if (!algorithmNames.includes(algorithm)) {
-    return Either.left(invalid(name, "algorithm", algorithm, `one of ${algorithmNames.join(", ")}`))
+    return wrong(name, "algorithm", algorithm, `one of ${algorithmNames.join(", ")}`)
   }
   if (onExceeded !== "fail" && onExceeded !== "wait") {
-    return Either.left(invalid(name, "onExceeded", onExceeded, `"fail" or "wait"`))
+    return wrong(name, "onExceeded", onExceeded, `"fail" or "wait"`)
   }
   const { maxRequests = base?.maxRequests ?? defaults.maxRequests } = options
   const most = mostRequests(algorithm)
   if (!isCount(maxRequests, most)) {
     const other = most < bounds.maxRequests ? ` (${bounds.maxRequests} with fixed-window and token-bucket)` : ""
-    return Either.left(invalid(name, "maxRequests", maxRequests, `a whole number from 1 to ${most}${other}`))
+    return wrong(name, "maxRequests", maxRequests, `a whole number from 1 to ${most}${other}`)
   }
   const interval = durationOf(options.interval ?? base?.interval ?? defaults.interval)
   if (Option.isNone(interval) || !isCount(toMicros(interval.value), maxIntervalMicros)) {
-    return Either.left(invalid(name, "interval", options.interval, "a duration above zero, at most 366 days"))
+    return wrong(name, "interval", options.interval, "a duration above zero, at most 366 days")
   }
   const maxWait = parseMaxWait(name, options.maxWait ?? base?.maxWait ?? interval.value)
   return Either.map(maxWait, (maxWait) => ({
@@ -116,39 +114,43 @@ export const parsePolicy = (options: PolicyOptions, base?: Policy): Either.Eithe
   }))
 }
 
-export const parseMaxWait = (name: string, value: unknown): Either.Either<Duration.Duration, ConfigError> => {
+export const parseMaxWait = (name: string, value: unknown): Either.Either<Duration.Duration, Wrong> => {
   const maxWait = durationOf(value)
-  return Option.isSome(maxWait)
-    ? Either.right(maxWait.value)
-    : Either.left(invalid(name, "maxWait", value, "a duration, or infinity"))
+  return Option.isSome(maxWait) ? Either.right(maxWait.value) : wrong(name, "maxWait", value, "a duration, or infinity")
 }
 
 /** What is wrong with the cost of a call under this limit, if anything. */
 export const wrongCost = (name: string, cost: unknown, maxRequests: number): ConfigError | undefined =>
   isCount(cost, maxRequests)
     ? undefined
-    : invalid(name, "cost", cost, `a whole number from 1 to the ${maxRequests} that the limit admits in an interval`)
+    : invalid({
+        name,
+        field: "cost",
+        value: cost,
+        must: `a whole number from 1 to the ${maxRequests} that the limit admits in an interval`
+      })
 
 /** What is wrong with the key of a call, if anything. */
 export const wrongKey = (name: string, key: unknown): ConfigError | undefined =>
   typeof key === "string" && key.length <= bounds.key
     ? undefined
-    : invalid(name, "key", typeof key === "string" ? key.slice(0, 32) : key, `a text of up to ${bounds.key} characters`)
+    : invalid({ name, field: "key", value: key, must: `a text of up to ${bounds.key} characters` })
 
-const Interval = DurationText.pipe(
-  Schema.filter((interval) => isCount(toMicros(interval), maxIntervalMicros), {
-    message: () => "an interval is a duration above zero, at most 366 days"
-  })
+const MaxRequests = mustBe(Schema.Number, (value) =>
+  isCount(value, bounds.maxRequests) ? undefined : `a whole number from 1 to ${bounds.maxRequests}`
+)
+const Interval = mustBe(DurationText, (interval) =>
+  isCount(toMicros(interval), maxIntervalMicros) ? undefined : "a duration above zero, at most 366 days"
 )
 
 /** What the configuration may state under `rateLimiter.<name>`: what it leaves out is as in the code. */
 export const ConfiguredPolicy = Schema.Struct({
-  maxRequests: Schema.optional(Schema.Int.pipe(Schema.between(1, bounds.maxRequests))),
-  interval: Schema.optional(Interval),
-  algorithm: Schema.optional(Schema.Literal(...algorithmNames)),
-  onExceeded: Schema.optional(Schema.Literal("fail", "wait")),
-  maxWait: Schema.optional(DurationText)
-}).annotations({ identifier: "RateLimiterPolicy" })
+  maxRequests: optional(MaxRequests),
+  interval: optional(Interval),
+  algorithm: optional(Schema.Literal(...algorithmNames)),
+  onExceeded: optional(Schema.Literal("fail", "wait")),
+  maxWait: optional(DurationText)
+})
 export type ConfiguredPolicy = typeof ConfiguredPolicy.Type
 
 export const limitOf = ({ algorithm, interval, maxRequests, name }: Policy): Limit => ({
@@ -157,3 +159,26 @@ export const limitOf = ({ algorithm, interval, maxRequests, name }: Policy): Lim
   maxRequests,
   interval: toMicros(interval)
 })
+
+/** Whether the two admit the same. Whether to wait, and how long, calls may state for themselves. */
+export const agree = (one: Policy, other: Policy): boolean =>
+  one.maxRequests === other.maxRequests &&
+  one.algorithm === other.algorithm &&
+  Duration.equals(one.interval, other.interval)
+
+export const describe = ({ algorithm, interval, maxRequests }: Policy): string =>
+  `${maxRequests} in ${spanOf(interval)}, ${algorithm}`
+
+/** The length as people write it, in one unit. */
+export const spanOf = (duration: Duration.Duration): string => {
+  const millis = Duration.toMillis(duration)
+  return millis >= 1000 && millis % 1000 === 0 ? `${millis / 1000} s` : `${millis} ms`
+}
+
+export const states = ({ algorithm, interval, maxRequests }: PolicyOptions): boolean =>
+  maxRequests !== undefined || interval !== undefined || algorithm !== undefined
+
+/** Whether both state the same rate in the same words. */
+export const writtenAlike = (one: PolicyOptions, other: PolicyOptions): boolean =>
+  one === other ||
+  (one.maxRequests === other.maxRequests && one.algorithm === other.algorithm && alike(one.interval, other.interval))

@@ -2,8 +2,8 @@ import * as Duration from "effect/Duration"
 import { RateLimited } from "../FoundationError.js"
 import { hotError } from "../internal/hotError.js"
 import { waitOf } from "../internal/monotonic.js"
-import type { Named } from "./PoliciesInForce.js"
-import { spanOf } from "./PoliciesInForce.js"
+import type { NamedLimit } from "./NamedLimit.js"
+import { spanOf } from "./Policy.js"
 
 /** Why a call was not admitted. */
 export type Reason = "used_up" | "wait_too_long" | "line_full" | "cost_above_limit" | "keys_full"
@@ -12,7 +12,7 @@ export type Reason = "used_up" | "wait_too_long" | "line_full" | "cost_above_lim
 export const maxWaiting = 10_000
 
 interface Refused {
-  readonly named: Named
+  readonly named: NamedLimit
   readonly key: string
   readonly cost: number
 }
@@ -42,7 +42,7 @@ export const refusal = (
   )
 }
 
-const explain = ({ limit, policy }: Named, cost: number, reason: Reason, wait: Duration.Duration): string => {
+const explain = ({ limit, policy }: NamedLimit, cost: number, reason: Reason, wait: Duration.Duration): string => {
   const allowed = `${limit.maxRequests} ${limit.maxRequests === 1 ? "request" : "requests"} in ${spanOf(policy.interval)}`
   const are = limit.maxRequests === 1 ? "is" : "are"
   switch (reason) {

@@ -1,12 +1,17 @@
 import type * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+import { durationOf } from "../internal/durationText.js"
 import { toMicros, waitOf } from "../internal/monotonic.js"
 import type { Request, Verdict } from "./Backend.js"
-import type { Named } from "./PoliciesInForce.js"
+import type { NamedLimit } from "./NamedLimit.js"
 import { defaults, type Limit, type PolicyOptions, wrongCost } from "./Policy.js"
 
 /** A policy, and what the call adds to it. */
 export interface CallOptions extends PolicyOptions {
-  /** The subject that the limit is counted for (a user, an address): one for all where not stated. */
+  /**
+   * The subject that the limit is counted for (a user, an address): one for all where not stated. It appears in errors and
+   * telemetry; hash what is secret.
+   */
   readonly key?: string | undefined
   /** How many units the call takes: 1 where not stated. */
   readonly cost?: number | undefined
@@ -35,26 +40,26 @@ export interface Ticket extends Request {
   limit: Limit
   cost: number
   reserved: number
-  readonly named: Named
+  readonly named: NamedLimit
   readonly options: CallOptions
 }
 
 export const isMany = (limits: Limits): limits is ReadonlyArray<CallOptions> => Array.isArray(limits)
 
 /** A cost that the code allows and the configuration does not is no mistake of the program. */
-export const wrongCostOf = ({ code, limit, name }: Named, cost: unknown) =>
+export const wrongCostOf = ({ code, limit, name }: NamedLimit, cost: unknown) =>
   wrongCost(name, cost, Math.max(code.maxRequests, limit.maxRequests))
 
 export const isTooDear = ({ cost, limit }: Ticket): boolean => cost > limit.maxRequests
 export const waits = ({ named, options }: Ticket): boolean =>
-  (named.configured?.onExceeded ?? options.onExceeded) === "wait"
+  (named.configured?.onExceeded ?? options.onExceeded ?? named.manner?.onExceeded) === "wait"
 export const waitsAt = (tickets: ReadonlyArray<Ticket>, index: number): boolean =>
   tickets.slice(index, index + 1).every(waits)
 
 /** In microseconds. */
 export const maxWaitOf = ({ limit, named, options }: Ticket): number => {
-  const maxWait = named.configured?.maxWait ?? options.maxWait
-  return maxWait === undefined ? limit.interval : toMicros(maxWait)
+  const maxWait = durationOf(named.configured?.maxWait ?? options.maxWait ?? named.manner?.maxWait)
+  return Option.match(maxWait, { onNone: () => limit.interval, onSome: toMicros })
 }
 
 /** The refusal with the longest wait: when that is over, all admit. -1 where none refuses. */

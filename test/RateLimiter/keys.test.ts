@@ -139,10 +139,7 @@ describe("keys", () => {
   })
 
   it.effect("past the bound make an error that says so", () => {
-    const layer = Layer.effect(
-      RateLimiter,
-      Effect.flatMap(RateLimiter.memory({ maxKeys: 1 }), (backend) => RateLimiter.make({ backend }))
-    ).pipe(Layer.provide(Telemetry.layer))
+    const layer = RateLimiter.layerMemory({ maxKeys: 1 }).pipe(Layer.provide(Telemetry.layer))
     return Effect.gen(function* () {
       yield* RateLimiter.consume({ key: "a" })
       const error = yield* Effect.flip(RateLimiter.consume({ key: "b" }))
@@ -155,7 +152,10 @@ describe("keys", () => {
 
   it.effect("have a bound that can be", () =>
     Effect.gen(function* () {
-      expect(yield* Effect.flip(RateLimiter.memory({ maxKeys: 0 }))).toMatchObject({ path: "rateLimiter.maxKeys" })
-    })
+      for (const maxKeys of [0, 1.5, Number.NaN]) {
+        const refused = Effect.flip(RateLimiter.make({ maxKeys }))
+        expect(yield* refused).toMatchObject({ _tag: "ConfigError", path: "rateLimiter.maxKeys" })
+      }
+    }).pipe(Effect.provide(Telemetry.layer))
   )
 })

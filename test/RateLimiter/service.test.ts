@@ -279,6 +279,18 @@ describe("policies", () => {
     }).pipe(Effect.provide(configured({ wide: { interval: "1 hour" } })))
   )
 
+  it.effect("in the configuration reach those that wait, with the next call under the name", () =>
+    Effect.gen(function* () {
+      const code = { name: "calm", key: "a", maxRequests: 1, interval: "1 hour" } as const
+      yield* RateLimiter.consume(code)
+      const waiting = yield* Effect.fork(RateLimiter.consume(code))
+      yield* TestClock.adjust("1 second")
+      yield* Config.set("rateLimiter.calm.maxRequests", 2)
+      yield* RateLimiter.consume({ ...code, key: "b" })
+      expect((yield* waiting).limit).toBe(2)
+    }).pipe(Effect.provide(configured({ calm: { onExceeded: "wait" } })))
+  )
+
   it.effect("in the configuration say whether calls wait", () =>
     Effect.gen(function* () {
       const code = { name: "calm", maxRequests: 1, interval: "1 second" } as const

@@ -1,4 +1,4 @@
-import { Effect, type Layer } from "effect"
+import { Effect, type Layer, type Scope } from "effect"
 import type { Config } from "effect-foundation/Config"
 import type { ConfigError, RateLimited, StoreUnavailable } from "effect-foundation/FoundationError"
 import { RateLimiter } from "effect-foundation/RateLimiter"
@@ -53,6 +53,12 @@ describe("the types of RateLimiter", () => {
 
   it("the layers say what they need", () => {
     expectTypeOf(RateLimiter.layer).toEqualTypeOf<Layer.Layer<RateLimiter, never, Telemetry>>()
+    expectTypeOf(RateLimiter.layerMemory({ maxKeys: 5 })).toEqualTypeOf<
+      Layer.Layer<RateLimiter, ConfigError, Telemetry>
+    >()
+    expectTypeOf(RateLimiter.policiesFromConfig).toEqualTypeOf<
+      Effect.Effect<RateLimiter.Policies, never, Config | Telemetry | Scope.Scope>
+    >()
     expectTypeOf(RateLimiter.layerConfig).toEqualTypeOf<Layer.Layer<RateLimiter, never, Telemetry | Config>>()
   })
 })
