@@ -26,6 +26,7 @@ export declare namespace Config {
   type Widened<D> = Typed.Widened<D>
   type FileOptions = File.FileOptions
   type EnvOptions = Source_.EnvOptions
+  type ObjectOptions = Source_.ObjectOptions
 
   interface Options<Sources extends ReadonlyArray<Source<unknown>>> {
     /** In this order, later ones over earlier ones. */

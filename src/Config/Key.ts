@@ -6,7 +6,7 @@ import * as SchemaAST from "effect/SchemaAST"
 import type { Entry } from "./Entry.js"
 import { parsePath } from "./Path.js"
 import { Problem } from "./Problem.js"
-import { holdsSecret, reveal } from "./Secret.js"
+import { holdsSecret, reveal, unquotable } from "./Secret.js"
 import type { Decoded, Snapshot } from "./Snapshot.js"
 import { coerce } from "./Text.js"
 
@@ -82,7 +82,7 @@ export class Key<out A> {
       const third = this.#decode(entry.value)
       if (Either.isRight(third)) return { value: third.right }
     }
-    return this.refuse(issue, hidden || this.secrets.length > 0, entry.path, entry.source)
+    return this.refuse(issue, hidden, raw, entry.path, entry.source)
   }
 
   /** @internal What a source would have to state for the key to have this value. */
@@ -90,28 +90,48 @@ export class Key<out A> {
     if (this.problem !== undefined) return this.problem
     const encoded = this.#encode(value)
     if (Either.isRight(encoded)) return { value: encoded.right }
-    return this.refuse(encoded.left, this.secrets.length > 0 || Redacted.isRedacted(value), this.path, undefined)
+    return this.refuse(encoded.left, Redacted.isRedacted(value), value, this.path, undefined)
   }
 
-  private refuse(issue: ParseResult.ParseIssue, secret: boolean, path: string, source: string | undefined): Problem {
-    return new Problem("invalid_value", explain(issue, secret, this.ast), path, source)
+  private refuse(
+    issue: ParseResult.ParseIssue,
+    hidden: boolean,
+    value: unknown,
+    path: string,
+    source: string | undefined
+  ): Problem {
+    const told = explain(issue, hidden || this.secrets.length > 0, value, this.ast)
+    return new Problem("invalid_value", told, path, source)
   }
 }
 
 /** At most so many of what is wrong in one value is told. */
 const toldIssues = 3
 
-/** What is wrong, where in the value, and what was expected. The words of a schema quote the value: not where it is secret. */
-const explain = (issue: ParseResult.ParseIssue, secret: boolean, ast: SchemaAST.AST): string => {
+/**
+ * What is wrong, where in the value, and what was expected. The words of a schema quote the value: not where it is secret, or
+ * looks as if it were.
+ */
+const explain = (issue: ParseResult.ParseIssue, secret: boolean, value: unknown, ast: SchemaAST.AST): string => {
   const issues = ParseResult.ArrayFormatter.formatIssueSync(issue)
   const told = issues.slice(0, toldIssues).map(({ message, path }) => {
     const at = path.length === 0 ? "" : `at ${path.map(String).join(".")}: `
-    return secret
+    return secret || unquotable(quoted(value, path))
       ? `${at}not what ${String(ast)} takes`
       : `${at}${message.length > 256 ? `${message.slice(0, 256)}…` : message}`
   })
   const more = issues.length > toldIssues ? [`and ${issues.length - toldIssues} more`] : []
   return [...told, ...more].join("; ")
+}
+
+/** The part of the value that a schema speaks of; the whole, where the schema has other names for its parts. */
+const quoted = (value: unknown, path: ReadonlyArray<PropertyKey>): unknown => {
+  let part = value
+  for (const name of path) {
+    if (typeof part !== "object" || part === null || !Object.hasOwn(part, name)) return value
+    part = Reflect.get(part, name)
+  }
+  return part
 }
 
 /** Where in the schema a `Redacted` is made. Of what cannot be followed with certainty, the whole is taken. */

@@ -1,7 +1,7 @@
 import * as Redacted from "effect/Redacted"
 import { type Entry, Section, Value } from "./Entry.js"
 import { parsePath } from "./Path.js"
-import { isSecret } from "./Secret.js"
+import { isSecretAt, redactedWithin } from "./Secret.js"
 import { Snapshot } from "./Snapshot.js"
 import { Leaf, type Tree } from "./Tree.js"
 
@@ -29,14 +29,14 @@ export const stack = (layers: ReadonlyArray<Layer>, declaredSecrets: ReadonlySet
     if (layer.loose) overlayLoose(root, layer.tree, layer, "", "", spellings)
     else overlay(root, layer.tree, layer)
   }
-  return new Snapshot(seal(root, [], declaredSecrets), spellings)
+  return new Snapshot(seal(root, [], respelled(declaredSecrets, spellings)), spellings)
 }
 
 /** Puts the overrides over what the layers state. Only the sections that they are in are made anew; the rest is shared. */
 export const overlaid = (stated: Snapshot, overrides: Overrides, declaredSecrets: ReadonlySet<string>): Snapshot => {
   const root = new Branch("", stated.root)
   for (const [path, value] of overrides) override(root, canonical(path, stated.spellings), value)
-  return new Snapshot(seal(root, [], declaredSecrets), stated.spellings)
+  return new Snapshot(seal(root, [], respelled(declaredSecrets, stated.spellings)), stated.spellings)
 }
 
 /** Both at once, sharing nothing. */
@@ -120,6 +120,9 @@ const canonical = (path: string, spellings: ReadonlyMap<string, string>): string
   return path
 }
 
+const respelled = (paths: ReadonlySet<string>, spellings: ReadonlyMap<string, string>): ReadonlySet<string> =>
+  paths.size === 0 || spellings.size === 0 ? paths : new Set(Array.from(paths, (path) => canonical(path, spellings)))
+
 /** An override takes the place of what is there: what was set is what is got, with nothing of the sources mixed in. */
 const override = (root: Branch, path: string, value: Tree | Leaf): void => {
   const names = parsePath(path) as ReadonlyArray<string> // it was valid when it was set
@@ -149,5 +152,8 @@ const seal = (branch: Branch, around: ReadonlyArray<string>, declaredSecrets: Re
   return new Section(path, branch.source, children)
 }
 
-const secure = (value: unknown, segments: ReadonlyArray<string>, declaredSecrets: ReadonlySet<string>): unknown =>
-  !Redacted.isRedacted(value) && isSecret(segments, value, declaredSecrets) ? Redacted.make(value) : value
+const secure = (value: unknown, segments: ReadonlyArray<string>, declaredSecrets: ReadonlySet<string>): unknown => {
+  if (Redacted.isRedacted(value)) return value
+  if (isSecretAt(segments, value, declaredSecrets)) return Redacted.make(value)
+  return Array.isArray(value) ? redactedWithin(value) : value
+}

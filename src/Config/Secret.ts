@@ -1,29 +1,49 @@
 import * as Redacted from "effect/Redacted"
-import { secretName } from "../internal/jsonSafe.js"
-
-/** A section of this name holds secrets only. */
-const secretSection = /^(secrets?|credentials?|passwords?|tokens?|(api|private|access)[-_]?keys?)$/i
-
-/** An address with a password in it, as connection strings have. */
-const withPassword = /^[a-z][a-z0-9+.-]*:\/\/[^/?#\s]*:[^/?#\s]*@/i
+import { isSecret, looksSecret } from "../internal/secret.js"
 
 /**
- * Which values are secret: those whose last name, or a section around them, is the name of a secret; those declared so
- * (by a key whose schema makes a `Redacted`, or by their source); and addresses with a password in them. The names of
- * sections are held to a stricter rule: a policy for the "token-service" is no secret.
+ * Which values are secret: those that are so by their names or as an address with a password, and those declared so, by a
+ * key whose schema makes a `Redacted` or by their source.
  */
-export const isSecret = (segments: ReadonlyArray<string>, value: unknown, declared: ReadonlySet<string>): boolean => {
-  if (value === null || typeof value === "boolean") return false
-  const last = segments.length - 1
-  if (secretName.test(segments[last] ?? "")) return true
-  if (typeof value === "string" && withPassword.test(value)) return true
-  if (segments.some((segment, index) => index < last && secretSection.test(segment))) return true
+export const isSecretAt = (segments: ReadonlyArray<string>, value: unknown, declared: ReadonlySet<string>): boolean => {
+  if (value === null) return false
+  if (isSecret(segments, value) || (value instanceof URL && value.password !== "")) return true
   if (declared.size === 0) return false
   let path = ""
   return segments.some((segment) => {
     path = path === "" ? segment : `${path}.${segment}`
     return declared.has(path)
   })
+}
+
+/** The list, with what is secret by its name in the objects in it redacted. */
+export const redactedWithin = <A>(value: A): A | ReadonlyArray<unknown> | Readonly<Record<string, unknown>> => {
+  if (Array.isArray(value)) {
+    const items = value.map(redactedWithin)
+    return items.every((item, index) => item === value[index]) ? value : Object.freeze(items)
+  }
+  if (!isSection(value)) return value
+  const out: Record<string, unknown> = Object.create(null)
+  let found = false
+  for (const [name, item] of Object.entries(value)) {
+    const secret = !Redacted.isRedacted(item) && isSecret([name], item)
+    out[name] = secret ? Redacted.make(item) : redactedWithin(item)
+    found ||= out[name] !== item
+  }
+  return found ? Object.freeze(out) : value
+}
+
+/** Whether an error about the value may not quote it. */
+export const unquotable = (value: unknown, seen: Set<unknown> = new Set()): boolean => {
+  if (typeof value === "string") return looksSecret(value)
+  if (typeof value !== "object" || value === null || seen.has(value)) return false
+  if (Redacted.isRedacted(value)) return true
+  seen.add(value)
+  try {
+    return Object.entries(value).some(([name, item]) => isSecret([name], item) || unquotable(item, seen))
+  } catch {
+    return true // a getter throws
+  }
 }
 
 /** The value with nothing redacted in it: for decoding, never for showing. */

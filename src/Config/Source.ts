@@ -26,11 +26,18 @@ export interface Source<out R = never> {
 /** What the sources together need. */
 export type Needs<Sources extends ReadonlyArray<Source<unknown>>> = Sources[number] extends Source<infer R> ? R : never
 
-/** A source that states the record; it is copied when it is read. */
-export const object = (record: Readonly<Record<string, unknown>>, name = "object"): Source => ({
-  name,
-  read: Effect.succeed(record)
-})
+export interface ObjectOptions {
+  /** What errors, changes and origins call it: `object`. */
+  readonly name?: string
+  /** Paths, beneath which every value is secret. */
+  readonly secrets?: ReadonlyArray<string>
+}
+
+/** A source that states the record; it is copied when it is read. A text in place of the options is the name. */
+export const object = (record: Readonly<Record<string, unknown>>, options: string | ObjectOptions = {}): Source => {
+  const { name = "object", secrets = [] } = typeof options === "string" ? { name: options } : options
+  return { name, secrets, read: Effect.succeed(record) }
+}
 
 /** The variables of a process. */
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -46,6 +53,8 @@ export interface EnvOptions {
   readonly separator?: string
   /** The variables: those of the process, as they are at each read. */
   readonly env?: Environment
+  /** Paths, beneath which every value is secret: `server.maxRequests`. */
+  readonly secrets?: ReadonlyArray<string>
 }
 
 /** The variables of this process. They are what this source is for, so it takes them from where they are. */
@@ -61,6 +70,7 @@ export const env = (options: EnvOptions = {}): Source => ({
   name: "env",
   text: true,
   loose: true,
+  secrets: options.secrets ?? [],
   read: Effect.suspend(() => {
     const prefix = options.prefix ?? "FOUNDATION__"
     return sections(

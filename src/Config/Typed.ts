@@ -4,7 +4,7 @@ import * as Redacted from "effect/Redacted"
 import { parseDuration } from "../internal/durationText.js"
 import type { Entry } from "./Entry.js"
 import { Problem } from "./Problem.js"
-import { reveal } from "./Secret.js"
+import { reveal, unquotable } from "./Secret.js"
 import type { Decoded } from "./Snapshot.js"
 import { textToBigint, textToBoolean, textToList, textToNumber } from "./Text.js"
 
@@ -114,6 +114,7 @@ export const describe = (value: unknown): string => {
   if (Array.isArray(value)) return "a list"
   switch (typeof value) {
     case "string":
+      if (unquotable(value)) return "a text (not shown, for it looks like a credential)"
       return `the text ${JSON.stringify(value.length > 64 ? `${value.slice(0, 64)}…` : value)}`
     case "number":
     case "bigint":

@@ -1,14 +1,12 @@
 import * as Redacted from "effect/Redacted"
+import { isSecret } from "./secret.js"
 
 /** What `jsonSafe` keeps of a value: deeper, longer or wider parts are cut, and the cut is visible. */
 export const bounds = { depth: 6, entries: 64, text: 1024 } as const
 
-export const secretName =
-  /pass(word|wd|phrase)?$|secret|token|credential|authorization|cookie|(api|private|access)[-_]?key/i
-
 /**
- * A copy of the value that `JSON.stringify` takes, bounded in size, in which `Redacted` values and fields with the name
- * of a secret read `<redacted>`. It never throws: getters that do are reported in place.
+ * A copy of the value that `JSON.stringify` takes, bounded in size, in which `Redacted` values and fields that
+ * are secret by their name read `<redacted>`. It never throws: getters that do are reported in place.
  */
 export const jsonSafe = (value: unknown): unknown => copy(value, 0, new Set())
 
@@ -59,7 +57,8 @@ const copyObject = (value: object, depth: number, seen: Set<object>): unknown =>
 const copyRecord = (record: object, depth: number, seen: Set<object>): Record<string, unknown> => {
   const out: Record<string, unknown> = {}
   for (const key of Object.keys(record).slice(0, bounds.entries)) {
-    out[key] = secretName.test(key) ? "<redacted>" : copy(Reflect.get(record, key), depth + 1, seen)
+    const value: unknown = Reflect.get(record, key)
+    out[key] = isSecret([key], value) ? "<redacted>" : copy(value, depth + 1, seen)
   }
   return out
 }

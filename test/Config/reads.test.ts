@@ -265,7 +265,7 @@ describe("secrets", () => {
   const record = {
     stripe: secret,
     password: secret,
-    pin: { apiKey: 12345678 },
+    pin: { apiKey: "12345678" },
     credentials: { user: secret, list: [secret] },
     database: { url: `postgres://app:${secret}@db/app`, host: "db" },
     listed: { inner: secret },
@@ -306,7 +306,7 @@ describe("secrets", () => {
       const read = yield* Config.get(Config.Key("credentials", Credentials))
       expect(read.user).toBe(secret)
       expect(read.list.map(Redacted.value)).toEqual([secret])
-      expect(yield* Config.get("pin.apiKey", 0)).toBe(12345678)
+      expect(yield* Config.get("pin.apiKey", "")).toBe("12345678")
     }).pipe(over([source]))
   )
 
@@ -362,6 +362,84 @@ describe("secrets", () => {
         expect(Redacted.isRedacted(change?.after) && Redacted.value(change.after)).toBe("two")
       }).pipe(over([source]))
     })
+  )
+
+  it.scoped("are not numbers, nor what has another word in its name", () =>
+    Effect.gen(function* () {
+      const { llm, tokenizer, ...others } = (yield* Config.snapshot).tree
+      expect([llm, tokenizer, others]).toEqual([{ maxTokens: 4096, temperature: 0.5 }, "x", { sortKey: "id" }])
+      expect((yield* refused(Config.get("tokenizer", 1))).message).toContain('found the text "x"')
+      expect((yield* refused(Config.get("llm.maxTokens", ""))).message).toContain("found the number 4096")
+    }).pipe(over([Config.object({ llm: { maxTokens: 4096, temperature: 0.5 }, tokenizer: "x", sortKey: "id" })]))
+  )
+
+  it.scoped("are what a source of any kind is told that they are, booleans too", () =>
+    Effect.gen(function* () {
+      expect(JSON.stringify(yield* Config.snapshot)).toBe(
+        '{"stripe":{"id":"<redacted>","live":"<redacted>","none":null},"a":1,"b":"x","sendgrid":{"accountId":"<redacted>","userId":"<redacted>"}}'
+      )
+      expect(yield* Config.get("stripe.live", false)).toBe(true)
+      expect(yield* Config.origin("stripe.id")).toEqual(Option.some("app"))
+    }).pipe(
+      over([
+        Config.object({ stripe: { id: 7, live: true, none: null }, a: 1 }, { name: "app", secrets: ["stripe"] }),
+        Config.env({
+          env: { FOUNDATION__SENDGRID__ACCOUNT_ID: "x", FOUNDATION__SENDGRID__USER_ID: "x", FOUNDATION__B: "x" },
+          secrets: ["sendgrid.accountId", "sendgrid.user_id"]
+        })
+      ])
+    )
+  )
+
+  it.scoped("are found in the objects of a list", () =>
+    Effect.gen(function* () {
+      expect(JSON.stringify(yield* Config.snapshot)).toBe(
+        '{"servers":[{"host":"a","password":"<redacted>"},{"host":"b","tls":[{"privateKey":"<redacted>","bits":1}]}]}'
+      )
+      const Servers = Schema.Array(Schema.Struct({ host: Schema.String, password: Schema.optional(Schema.String) }))
+      expect(yield* Config.get(Config.Key("servers", Servers))).toEqual([
+        { host: "a", password: secret },
+        { host: "b" }
+      ])
+      const error = yield* refused(Config.get(Config.Key("servers", Schema.Array(Schema.Number))))
+      expect(error.message).not.toContain(secret)
+    }).pipe(
+      over([
+        Config.object({
+          servers: [
+            { host: "a", password: secret },
+            { host: "b", tls: [{ privateKey: secret, bits: 1 }] }
+          ]
+        })
+      ])
+    )
+  )
+
+  it.scoped("that only look like one are text, which no error quotes", () =>
+    Effect.gen(function* () {
+      const Billing = Schema.Struct({ stripeKey: Schema.Number, retries: Schema.Number })
+      const errors = [
+        yield* refused(Config.get("billing.stripeKey", 1)),
+        yield* refused(Config.get(Config.Key("billing.stripeKey", Schema.Number))),
+        yield* refused(Config.get(Config.Key("billing", Schema.Number))),
+        yield* refused(Config.get(Config.Key("keys", Schema.Array(Schema.Number)))),
+        yield* refused(
+          Config.set(Config.Key("billing.stripeKey", Schema.String.pipe(Schema.maxLength(3))), "sk_live_abcdef")
+        )
+      ]
+      for (const error of errors) expect(error.message).not.toContain("abcdef")
+      expect(yield* Config.get("billing.stripeKey")).toBe("sk_live_abcdef")
+      // What is wrong beside it is quoted.
+      const beside = yield* refused(Config.get(Config.Key("billing", Schema.Struct({ retries: Schema.Number }))))
+      expect(beside.message).toContain("many")
+      const both = yield* refused(Config.get(Config.Key("billing", Billing)))
+      expect(both.message).not.toContain("abcdef")
+      expect(both.message).toContain("at stripeKey: ")
+    }).pipe(
+      over([
+        Config.object({ billing: { stripeKey: "sk_live_abcdef", retries: "many" }, keys: ["a", "sk_live_abcdef"] })
+      ])
+    )
   )
 
   it.scoped("that code gives as Redacted stay so", () =>

@@ -36,6 +36,13 @@ describe("jsonSafe", () => {
     expect(json).toContain("postgres://db/orders")
   })
 
+  it("shows numbers, and what has the name of a secret as a part of a word, or as a section's", () => {
+    const open = { token: 7, maxTokens: 4096, tokenizer: "x", "token-service": { timeout: "5 seconds" } }
+    expect(jsonSafe(open)).toEqual(open)
+    const hidden = { database: "postgres://app:s3cret@db", tokens: { stripe: "s3cret" }, cookies: ["s3cret"] }
+    expect(jsonSafe(hidden)).toEqual({ database: "<redacted>", tokens: "<redacted>", cookies: "<redacted>" })
+  })
+
   it("cuts what is deep, wide, long or circular, and says so", () => {
     const circular: Record<string, unknown> = {}
     circular.self = circular
