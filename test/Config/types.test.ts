@@ -86,6 +86,13 @@ it("a layer needs what its sources need", () => {
   expectTypeOf(Config.layerProvider).toEqualTypeOf<Layer.Layer<never, never, Config>>()
 })
 
-it("the tag is the service, and `key` makes keys all the same", () => {
+it("the tag yields the service, and keeps its own `key`, which is its name", () => {
   expectTypeOf(Effect.flatMap(Config, Effect.succeed)).toEqualTypeOf<Effect.Effect<Config.Service, never, Config>>()
+  expectTypeOf(Config.key).toEqualTypeOf<"effect-foundation/Config">()
+})
+
+it("a source says which of its values are secret", () => {
+  expectTypeOf(Config.object({}, { name: "app", secrets: ["stripe"] })).toEqualTypeOf<Config.Source>()
+  expectTypeOf(Config.object({}, "app")).toEqualTypeOf<Config.Source>()
+  expectTypeOf(Config.env({ secrets: ["stripe"] })).toEqualTypeOf<Config.Source>()
 })
