@@ -3,6 +3,7 @@ import * as ParseResult from "effect/ParseResult"
 import * as Redacted from "effect/Redacted"
 import type * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
+import { isSecret } from "../internal/secret.js"
 import type { Entry } from "./Entry.js"
 import { parsePath } from "./Path.js"
 import { Problem } from "./Problem.js"
@@ -100,7 +101,7 @@ export class Key<out A> {
     path: string,
     source: string | undefined
   ): Problem {
-    const told = explain(issue, hidden || this.secrets.length > 0, value, this.ast)
+    const told = explain(issue, hidden || this.secrets.length > 0, path, value, this.ast)
     return new Problem("invalid_value", told, path, source)
   }
 }
@@ -109,14 +110,21 @@ export class Key<out A> {
 const toldIssues = 3
 
 /**
- * What is wrong, where in the value, and what was expected. The words of a schema quote the value: not where it is secret, or
- * looks as if it were.
+ * What is wrong, where in the value, and what was expected. The words of a schema quote the value: not where it is
+ * secret, or looks as if it were.
  */
-const explain = (issue: ParseResult.ParseIssue, secret: boolean, value: unknown, ast: SchemaAST.AST): string => {
+const explain = (
+  issue: ParseResult.ParseIssue,
+  secret: boolean,
+  around: string,
+  value: unknown,
+  ast: SchemaAST.AST
+): string => {
   const issues = ParseResult.ArrayFormatter.formatIssueSync(issue)
   const told = issues.slice(0, toldIssues).map(({ message, path }) => {
     const at = path.length === 0 ? "" : `at ${path.map(String).join(".")}: `
-    return secret || unquotable(quoted(value, path))
+    const part = quoted(value, path)
+    return secret || unquotable(part) || isSecret([...around.split("."), ...path.map(String)], part)
       ? `${at}not what ${String(ast)} takes`
       : `${at}${message.length > 256 ? `${message.slice(0, 256)}…` : message}`
   })

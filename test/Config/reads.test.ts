@@ -332,6 +332,12 @@ describe("secrets", () => {
         yield* refused(Config.get(Config.Key("database.url", Schema.NumberFromString))),
         yield* refused(Config.get(Config.Key("listed.inner", Schema.Number))),
         yield* refused(Config.get("credentials.list", 1)),
+        yield* refused(Config.set(Config.Key("password", Schema.String.pipe(Schema.maxLength(3))), secret)),
+        yield* refused(
+          Config.set(Config.Key("db", Schema.Struct({ password: Schema.String.pipe(Schema.maxLength(3)) })), {
+            password: secret
+          })
+        ),
         yield* refused(
           Config.set(
             Config.Key("stripe", Schema.Redacted(Schema.String.pipe(Schema.maxLength(3)))),
