@@ -29,9 +29,9 @@ export declare namespace Config {
   type ObjectOptions = Source_.ObjectOptions
 
   interface Options<Sources extends ReadonlyArray<Source<unknown>>> {
-    /** In this order, later ones over earlier ones. */
+    /** Later sources win over earlier ones. */
     readonly sources: Sources
-    /** Keys that must hold from the start. Those that are read later must hold from then on. */
+    /** Keys that must be valid from the start. Other keys must be valid from when they are first read. */
     readonly keys?: ReadonlyArray<Key<unknown>>
   }
 
@@ -61,7 +61,7 @@ export declare namespace Config {
     readonly watch: Watch
     readonly origin: (key: string | Key<unknown>) => Effect.Effect<Option.Option<string>, ConfigError>
     readonly snapshot: Effect.Effect<Snapshot>
-    /** The snapshot in force, in a synchronous step. It is the same object until a change has been accepted. */
+    /** The current snapshot, synchronously. It is the same object until a change is accepted. */
     readonly unsafeSnapshot: () => Snapshot
     readonly provider: ConfigProvider.ConfigProvider
   }
@@ -122,11 +122,22 @@ const layerFrom: LayerFrom = <Sources extends ReadonlyArray<Source_.Source<unkno
   )
 
 /**
- * Configuration that changes while the program runs: sources merged in order, typed reads, values set on top, and the
- * changes as a stream. What is in force is always whole and valid: a change is accepted altogether, or not at all.
+ * Configuration that can change while the program runs. Sources are merged in order, reads are typed, values can be set on
+ * top, and changes are a stream. A change is checked as a whole before it takes effect: it is accepted entirely or refused.
  *
- * One `get`, and one `snapshot`, is atomic. Two `get`s are not one: what must fit together is read as one section, with one
- * key, or from one snapshot.
+ * Each `get` and each `snapshot` is atomic, but a reload can come between two `get`s. Read values that must fit together as
+ * one section, with one key, or from one snapshot.
+ *
+ * Secrets are `Redacted` in snapshots, changes and untyped reads, and are never quoted in errors. A value is secret if
+ *
+ * - its name has the word password, passwd, passphrase, secret, token, credential, authorization or cookie in it, or one of
+ *   the pairs api key, private key, access key and secret key (`dbPassword`, `API_KEY`), or ends in the word pass;
+ * - the whole name of a section around it is such a word (`credentials`);
+ * - it is a URL with a password in it;
+ * - its source lists its path under `secrets`, or a key reads it with a schema that makes a `Redacted`.
+ *
+ * Numbers, booleans, dates and durations are never secret by name: `maxTokens` is not. Errors also do not quote text that
+ * looks like a credential, such as `sk_live_…` or a long random string, though it is not secret otherwise.
  *
  * @example
  * import { Config, Telemetry } from "effect-foundation"
@@ -149,48 +160,65 @@ const layerFrom: LayerFrom = <Sources extends ReadonlyArray<Source_.Source<unkno
  */
 export class Config extends Context.Tag("effect-foundation/Config")<Config, Config.Service>() {
   /**
-   * A path with the schema of what stands there, and the value where nothing does. Make it once, at the top of a module.
+   * A path, the schema of its value, and optionally a default for when there is none. Make it once, at the top of a module.
    *
-   * The schema decodes what the sources state; text of the environment is first read as what the schema takes (`"8080"` for
-   * a number, `"a,b"` for a list, JSON for an object). The schema must not need services or time. What it makes `Redacted` is
-   * secret everywhere. A path that cannot be one is a ConfigError of those who use the key.
+   * The schema decodes the value that the sources give. Text from the environment is first converted to what the schema
+   * expects: `"8080"` to a number, `"a,b"` to a list, JSON to an object. The schema must be synchronous and need no
+   * services. What it decodes to `Redacted` is secret everywhere. With an invalid path, every use of the key fails with a
+   * ConfigError.
+   *
+   * It has a capital letter because the `key` of a tag is already its name.
    */
   static readonly Key = Key_.Key.make
 
-  /** A source that states the record; it is copied when it is read, so a change of it is seen at the next reload. */
+  /**
+   * A plain object as a source, with an optional name, or `{ name, secrets }`. It is copied at each load, so a change made
+   * to the object takes effect at the next reload.
+   */
   static readonly object = Source_.object
 
   /**
-   * The environment as a source: `FOUNDATION__SERVER__MAX_REQUESTS=8` states `server.maxRequests`, as text. A name is that of
-   * an earlier source with the same letters, whatever their case, hyphens and underscores, else camel case.
+   * Environment variables as a source: `FOUNDATION__SERVER__MAX_REQUESTS=8` is `server.maxRequests`. Values are text, and
+   * are converted to the type that a read asks for. A variable goes to the name of an earlier source with the same letters,
+   * ignoring case, hyphens and underscores (`max_requests`); if there is none, its name becomes camel case.
+   *
+   * With `prefix: ""` all variables are read. Those whose name is not a valid path are skipped, and of two that differ only
+   * by case the upper-case one counts.
    */
   static readonly env = Source_.env
 
   /**
-   * A JSON, YAML, TOML or .env file as a source, watched. It may hold 16 MiB (YAML 4 MiB), be 100 sections deep and state a
-   * million values. It is read again once it has not changed for 50 ms; what is then empty or broken is believed after
-   * 250 ms more, and a broken file leaves the last good configuration in force.
+   * A JSON, YAML, TOML or .env file as a source, watched for changes. At most 16 MiB (YAML 4 MiB), 100 sections deep and a
+   * million values. It is read again after 50 ms without a change. If it is then empty or broken, it is read once more after
+   * 250 ms; if it is still broken, the last good configuration stays in force and a warning is logged.
    */
   static readonly file = File.file
 
-  /** The service over the sources. Fails where a source cannot be read, or one of the `keys` does not hold. */
+  /**
+   * Makes the service from the sources. Fails with a ConfigError if a source cannot be read, or the value of one of the
+   * `keys` is missing or invalid.
+   */
   static readonly make = make
 
   /**
-   * The file that the variable `FOUNDATION_CONFIG` names, which must exist, else the first there is in the working
-   * directory of `foundation.config.yaml`, `.yml`, `.json` and `.toml`; then the variables `FOUNDATION__SECTION__KEY`.
+   * Reads one file and, over it, the variables `FOUNDATION__SECTION__KEY`. The file is the one named by the variable
+   * `FOUNDATION_CONFIG`, which must exist; without it, the first of `foundation.config.yaml`, `.yml`, `.json` and `.toml` in
+   * the working directory, if there is one.
    */
   static readonly layer: Layer.Layer<Config, ConfigError, Telemetry | FileSystem.FileSystem> = Layer.scoped(
     Config,
     Effect.flatMap(defaultSources, (sources) => make({ sources }))
   )
 
-  /** A layer from the sources, later ones over earlier ones; or from `{ sources, keys }`, with keys that must hold. */
+  /**
+   * A layer from sources, where later ones win over earlier ones; or from `{ sources, keys }`, where every key must be valid
+   * from the start.
+   */
   static readonly layerFrom = layerFrom
 
   /**
-   * Lets `effect/Config` read the live values. Where there is none, it reads on from the provider that was in force where
-   * this layer is built: the environment, unless you have set another.
+   * Lets `effect/Config` read the live values. A path without a live value is read from the ConfigProvider that is current
+   * when this layer is built: the environment, unless you set another. A live value always wins, even an invalid one.
    */
   static readonly layerProvider: Layer.Layer<never, never, Config> = Layer.unwrapEffect(
     Effect.configProviderWith((other) =>
@@ -199,61 +227,63 @@ export class Config extends Context.Tag("effect-foundation/Config")<Config, Conf
   )
 
   /**
-   * The value at a dotted path.
+   * Reads the value at a dotted path.
    *
-   * - `get(path)`: as it is, `undefined` where there is none; a section as a frozen object, a secret as `Redacted`.
-   * - `get(path, fallback)`: of the type of the fallback, which stands in where there is no value. Durations are
-   *   milliseconds or text like `"5 seconds"`. Asking for a text reveals a secret; a `Redacted` fallback keeps it hidden.
-   * - `get(key)`: what the schema of the key makes of it, or the default of the key.
+   * - `get(path)` gives the raw value, or `undefined` if there is none. A section is a frozen object, a secret is
+   *   `Redacted`.
+   * - `get(path, fallback)` gives a value of the fallback's type, or the fallback if there is no value. A Duration can be
+   *   written as milliseconds or as text like `"5 seconds"`. A text fallback reveals a secret; a `Redacted` one keeps it
+   *   hidden.
+   * - `get(key)` gives the value decoded by the key's schema, or the key's default.
    *
-   * Fails with a ConfigError, reason `invalid_value`, for a value of another type, `invalid_key` for no possible path. A type
-   * that was read once must hold from then on: what would break it is refused when it is set or reloaded.
+   * Fails with a ConfigError: `invalid_value` if the value has another type, `invalid_key` if the path is not valid. Once a
+   * value has been read as a type, or a key has been read, a `set` or reload that would break that is refused.
    */
   static readonly get: Config.Get<Config> = ((key: string, ...rest: readonly [Typed.Default]) =>
     using((config) => config.get(key, ...rest))) as Config.Get<Config>
 
   /**
-   * Puts the value on top of all sources, until it is unset: reloads leave it. It takes the place of the whole section, where
-   * there is one. Refused altogether, with a ConfigError, if the value or a key that depends on it does not hold.
-   * At most 10,000 values may be set.
+   * Sets a value over all sources. It survives reloads until it is unset, and replaces the whole section if there is one at
+   * the path. Fails with a ConfigError, and changes nothing, if the value is invalid or a read that depends on it would
+   * break. At most 10,000 values can be set.
    */
   static readonly set: Config.Set<Config> = (key: string | Config.Key<unknown>, value: unknown) =>
     using((config) => (typeof key === "string" ? config.set(key, value) : config.set(key, value)))
 
-  /** Takes back what was set at the path and beneath it. */
+  /** Removes what was set at the path and below it, so that the values of the sources apply again. */
   static readonly unset = (key: string | Config.Key<unknown>): Effect.Effect<void, ConfigError, Config> =>
     using((config) => config.unset(key))
 
   /**
-   * Reads every source again and puts all of it in force in one step. If one source cannot be read or one value does not hold,
-   * nothing changes, and the ConfigError names it. Calls that come while one runs share the next. To interrupt a call
-   * does not stop the reload.
+   * Reads every source again and switches to the result in one step. If a source cannot be read or a value is invalid,
+   * nothing changes, and the ConfigError names it. Calls made during a reload share the next one. Interrupting a call does
+   * not stop the reload.
    */
   static readonly reload: Effect.Effect<void, ConfigError, Config> = using((config) => config.reload)
 
   /**
-   * Each accepted change of a value, once, in order, from when the stream is run. Nobody waits for a slow subscriber: what
-   * it has not taken is kept for 64 accepted sets and reloads, then merged to one change for each key, with the newest value.
+   * Every accepted change of a value, once and in order, from the moment the stream runs. A slow subscriber holds up nobody:
+   * once it is 64 sets or reloads behind, what waits for it is merged into one change per key, with the newest value.
    */
   static readonly changes: Stream.Stream<Config.Change, never, Config> = streaming((config) => config.changes)
 
   /**
-   * The value now, and then each new one: `get` as a stream, with nothing missed in between. A slow reader may skip values,
-   * never the newest.
+   * `get` as a stream: the current value, then each new one. No change between the two is missed. A slow reader can skip
+   * values, but always gets the newest.
    */
   static readonly watch: Config.Watch<Config> = ((key: string, ...rest: readonly [Typed.Default]) =>
     streaming((config) => config.watch(key, ...rest))) as Config.Watch<Config>
 
-  /** The name of the source that the value comes from; `"set"` for one that was set, none where there is no value. */
+  /** The name of the source that a value comes from, `"set"` if it was set, or none if there is no value. */
   static readonly origin = (
     key: string | Config.Key<unknown>
   ): Effect.Effect<Option.Option<string>, ConfigError, Config> => using((config) => config.origin(key))
 
-  /** All values at one moment. */
+  /** All values as they are now. A snapshot never changes. */
   static readonly snapshot: Effect.Effect<Config.Snapshot, never, Config> = using((config) => config.snapshot)
 
   /**
-   * The live values for `effect/Config`. Each load reads one snapshot, the one in force when it begins.
+   * The live values as a ConfigProvider for `effect/Config`. Each load reads from one snapshot, taken when it starts.
    *
    * @example
    * import { Config, Telemetry } from "effect-foundation"

@@ -13,10 +13,10 @@ const withPassword = /^[a-z][a-z0-9+.-]*:\/\/[^/?#\s:]*:[^/?#\s]*@/i
 /**
  * Whether a value is secret, by its names: its own, which is the last, and those of the sections around it.
  *
- * Its own name is one that has a word of a secret in it, or two such words together, however they are joined: `dbPassword`,
- * `API_KEY`, `access-token`, or `pass` at the end. A section is one of secrets only where its whole name is such a word: a policy for the
- * "token-service" is no secret. Numbers, booleans, dates and durations are never secret by name (`maxTokens`, `tokenTtl`); an
- * address with a password in it is secret by any.
+ * Its own name is that of a secret if a word in it is, or two that stand together, however they are joined (`dbPassword`,
+ * `API_KEY`, `access-token`), or if it ends in the word `pass`. A section is one of secrets only if its whole name is such
+ * a word: a policy for the "token-service" is no secret. Numbers, booleans, dates and durations are never secret by name
+ * (`maxTokens`, `tokenTtl`); an address with a password in it is secret by any.
  */
 export const isSecret = (names: ReadonlyArray<string>, value: unknown): boolean => {
   if (!canBeSecret(value)) return false
