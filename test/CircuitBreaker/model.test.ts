@@ -5,7 +5,7 @@ import { Telemetry } from "effect-foundation/Telemetry"
 import * as fc from "fast-check"
 import { expect } from "vitest"
 import { parsePolicy, termsOf } from "../../src/CircuitBreaker/Policy.js"
-import { ManualClock, settled } from "./ManualClock.js"
+import { ManualClock, settled } from "../ManualClock.js"
 import { Oracle } from "./Oracle.js"
 
 const ms = 1000
@@ -129,7 +129,7 @@ const compare = (
           clock.wallMillis += step.jump
           // In the steps of the timers, so that each timeout happens at its own time.
           for (let left = step.millis; left > 0; left--) {
-            clock.advance(ms)
+            clock.move(ms)
             if (calls.some(({ since }) => clock.micros - since >= terms.timeoutMillis * ms)) {
               yield* settled
               timedOut(clock.micros)

@@ -16,7 +16,7 @@ import {
 import type { Request } from "../../src/RateLimiter/Backend.js"
 import { Memory } from "../../src/RateLimiter/Memory.js"
 import type { Limit } from "../../src/RateLimiter/Policy.js"
-import { ManualClock } from "./ManualClock.js"
+import { ManualClock } from "../ManualClock.js"
 
 const second = 1_000_000
 

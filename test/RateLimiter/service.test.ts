@@ -6,7 +6,7 @@ import { ConfigError, RateLimited } from "effect-foundation/FoundationError"
 import { RateLimiter } from "effect-foundation/RateLimiter"
 import { Telemetry } from "effect-foundation/Telemetry"
 import { expect } from "vitest"
-import { ManualClock } from "./ManualClock.js"
+import { ManualClock } from "../ManualClock.js"
 
 const layer = RateLimiter.layer.pipe(Layer.provideMerge(Telemetry.layer))
 

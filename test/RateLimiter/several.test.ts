@@ -5,7 +5,7 @@ import { Telemetry } from "effect-foundation/Telemetry"
 import * as fc from "fast-check"
 import { expect } from "vitest"
 import { type Algorithm, peekLine, type Rate, slidingWindow, tokenBucket } from "../../src/RateLimiter/Algorithm.js"
-import { ManualClock, settled } from "./ManualClock.js"
+import { ManualClock, settled } from "../ManualClock.js"
 
 const layer = RateLimiter.layer.pipe(Layer.provide(Telemetry.layer))
 

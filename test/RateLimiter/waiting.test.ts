@@ -12,7 +12,7 @@ import {
   slidingWindow,
   tokenBucket
 } from "../../src/RateLimiter/Algorithm.js"
-import { ManualClock, settled } from "./ManualClock.js"
+import { ManualClock, settled } from "../ManualClock.js"
 
 const layer = RateLimiter.layer.pipe(Layer.provideMerge(Telemetry.layer))
 

@@ -1,19 +1,22 @@
 import { Clock, Duration, Effect } from "effect"
 
 /**
- * A clock that moves only when told to, and whose wall time can jump. Models move it thousands of times: TestClock waits
- * some real milliseconds each time for fibers to suspend, this only yields.
+ * A clock that moves only when told to, and whose wall time can jump. Models move it thousands of times: TestClock
+ * waits some real milliseconds each time for fibers to suspend, this does not.
  */
 export class ManualClock implements Clock.Clock {
   readonly [Clock.ClockTypeId]: Clock.ClockTypeId = Clock.ClockTypeId
-  private micros = 0
-  private wallOffset = 0
-  private sleepers: Array<{ readonly at: number; readonly wake: () => void }> = []
+  micros = 0
+  /** What somebody has added to the wall time. */
+  wallMillis = 0
+  reads = 0
+  private sleepers: Array<{ readonly until: number; readonly wake: () => void }> = []
 
   unsafeCurrentTimeMillis(): number {
-    return this.micros / 1000 + this.wallOffset
+    return this.micros / 1000 + this.wallMillis
   }
   unsafeCurrentTimeNanos(): bigint {
+    this.reads++
     return BigInt(this.micros) * 1000n
   }
   readonly currentTimeMillis = Effect.sync(() => this.unsafeCurrentTimeMillis())
@@ -27,7 +30,7 @@ export class ManualClock implements Clock.Clock {
     // As the live clock, whose timers count no further.
     if (Duration.toMillis(duration) > 2 ** 31 - 1) return Effect.never
     return Effect.async<void>((resume) => {
-      const sleeper = { at: this.micros + Duration.toMillis(duration) * 1000, wake: () => resume(Effect.void) }
+      const sleeper = { until: this.micros + Duration.toMillis(duration) * 1000, wake: () => resume(Effect.void) }
       this.sleepers.push(sleeper)
       return Effect.sync(() => {
         this.sleepers = this.sleepers.filter((other) => other !== sleeper)
@@ -35,15 +38,20 @@ export class ManualClock implements Clock.Clock {
     })
   }
 
+  /** Moves on in one synchronous step. Those that wake in it run when the caller lets them. */
+  move(micros: number): void {
+    this.micros += micros
+    for (const { wake } of this.takeDue()) wake()
+  }
+
   /** Moves on by so many milliseconds, and wakes each sleeper in its moment: those of one moment, the latest first. */
   advance(millis: number): Effect.Effect<void> {
     return Effect.suspend(() => {
       const end = this.micros + millis * 1000
       const step = (): Effect.Effect<void> => {
-        const next = Math.min(end, ...this.sleepers.map(({ at }) => at))
+        const next = Math.min(end, ...this.sleepers.map(({ until }) => until))
         this.micros = Math.max(this.micros, next)
-        const due = this.sleepers.filter(({ at }) => at <= this.micros)
-        this.sleepers = this.sleepers.filter(({ at }) => at > this.micros)
+        const due = this.takeDue()
         for (const { wake } of due.reverse()) wake()
         return Effect.zipRight(settled, due.length === 0 ? Effect.void : Effect.suspend(step))
       }
@@ -54,8 +62,14 @@ export class ManualClock implements Clock.Clock {
   /** What somebody does who sets the clock of the machine. */
   jump(millis: number): Effect.Effect<void> {
     return Effect.sync(() => {
-      this.wallOffset += millis
+      this.wallMillis += millis
     })
+  }
+
+  private takeDue() {
+    const due = this.sleepers.filter(({ until }) => until <= this.micros)
+    this.sleepers = this.sleepers.filter(({ until }) => until > this.micros)
+    return due
   }
 }
 
