@@ -19,7 +19,7 @@ const copy = (value: unknown, depth: number, seen: Set<object>): unknown => {
     case "string":
       return value.length > bounds.text ? `${value.slice(0, bounds.text)}…` : value
     case "number":
-      return Number.isFinite(value) ? value : String(value)
+      return Number.isFinite(value) ? value + 0 : String(value) // JSON has no -0, which + 0 makes 0
     case "boolean":
       return value
     case "bigint":

@@ -20,6 +20,7 @@ describe("jsonSafe", () => {
   it("leaves plain JSON as it is", () => {
     const value = { order: 7, items: ["a", "b"], paid: true, note: null }
     expect(jsonSafe(value)).toEqual(value)
+    expect(jsonSafe([-0])).toEqual([0])
   })
 
   it("never shows a secret, by its type or by its name", () => {
