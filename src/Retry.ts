@@ -7,7 +7,7 @@ import * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as ScheduleInterval from "effect/ScheduleInterval"
 import { ConfigError } from "./FoundationError.js"
-import { parseDuration } from "./internal/durationText.js"
+import { durationOf } from "./internal/durationText.js"
 import { monotonicMicros } from "./internal/monotonic.js"
 import { type Pace, waitAfter } from "./Retry/Pace.js"
 
@@ -103,8 +103,7 @@ const checked = (options: Retry.Options) => {
 }
 
 const millisOf = (field: string, value: Duration.DurationInput): number => {
-  const duration =
-    typeof value === "number" || typeof value === "string" ? parseDuration(value) : Duration.decodeUnknown(value)
+  const duration = durationOf(value)
   if (Option.isNone(duration)) throw invalid(field, value, "a duration")
   return Duration.toMillis(duration.value)
 }

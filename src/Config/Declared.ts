@@ -30,9 +30,7 @@ export class Declared {
     // Keys made anew for each read have one schema: they are one expectation.
     const known = this.byPath.get(key.path)?.some((one) => "key" in one && one.key.ast === key.ast) ?? false
     if (known || !this.add(key.path, { key })) return false
-    const before = this.secrets.size
-    for (const secret of key.secrets) this.secrets.add(secret)
-    return this.secrets.size > before
+    return this.addSecrets(key.secrets)
   }
 
   /** The first type that a value was read as stays: a second one is a matter of that reader. */
@@ -46,6 +44,10 @@ export class Declared {
     if (this.secrets.has(path) || this.secrets.size >= bounds.secrets) return false
     this.secrets.add(path)
     return true
+  }
+
+  addSecrets(paths: ReadonlyArray<string>): boolean {
+    return paths.filter((path) => this.addSecret(path)).length > 0
   }
 
   private add(path: string, expectation: Expectation): boolean {

@@ -1,4 +1,5 @@
 import * as Redacted from "effect/Redacted"
+import { letters } from "../internal/letters.js"
 import { type Entry, Section, Value } from "./Entry.js"
 import { parsePath } from "./Path.js"
 import { isSecretAt, redactedWithin } from "./Secret.js"
@@ -104,9 +105,6 @@ const overlayLoose = (
     else overlayLoose(onto.at(chosen, layer.name), node, layer, `${path}.`, `${lowerPath}.`, spellings)
   }
 }
-
-/** What is left of a name when nobody cares how its words are put together. */
-const letters = (name: string): string => name.toLowerCase().replace(/[-_]/g, "")
 
 const camelCase = (lower: string): string =>
   lower.replace(/([a-z0-9])[-_]+([a-z0-9])/g, (_, before: string, after: string) => before + after.toUpperCase())

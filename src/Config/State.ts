@@ -63,6 +63,8 @@ export class State {
     const encoded = typeof key === "string" ? { value } : key.encode(value)
     const ingested = encoded instanceof Problem ? encoded : overriding(path, encoded.value)
     if (ingested instanceof Problem) return ingested.in(setSource)
+    // Before anybody is told of the change: even where it is refused, what the key hides is a secret from now on.
+    if (typeof key !== "string" && this.declared.addSecrets(key.secrets)) this.hide()
     const next = without(this.overrides, path)
     if (next.size >= maxOverrides) {
       return new Problem("invalid_value", `${maxOverrides} values are set already; unset some`, path, setSource)

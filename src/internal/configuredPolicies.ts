@@ -41,8 +41,9 @@ export const configuredPolicies = <P, I>(
     })
 
     yield* refresh
-    // A call may read a new snapshot before this fiber hears of it; what was wrong then waits here to be reported.
-    yield* Effect.forkScoped(Stream.runForEach(config.changes, () => refresh))
+    // A call may read a new snapshot before this fiber hears of it; what was wrong then waits here to be reported. The watch
+    // begins with what is there by then, so that no change falls between. Its only failure is that of an impossible path.
+    yield* Stream.runForEach(config.watch(section), () => refresh).pipe(Effect.orDie, Effect.forkScoped)
 
     return {
       revision: config.unsafeSnapshot,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Schema } from "effect"
+import { Redacted, Schema } from "effect"
 import { Config } from "effect-foundation/Config"
 import type { Accepted } from "effect-foundation/Config/Diff"
 import { type Layer, merge } from "effect-foundation/Config/Merge"
@@ -28,6 +28,14 @@ describe("the state in force", () => {
     expect(changesOf(state.set("b.c", 3))).toEqual([{ key: "b.c", before: undefined, after: 3, source: "set" }])
     expect(changesOf(state.unset("b"))).toEqual([{ key: "b.c", before: 3, after: undefined, source: "set" }])
     expect(state.unset("b")).toEqual({ snapshot: state.snapshot, changes: [] })
+  })
+
+  it("never shows what is set by a key whose schema hides it, though nobody has read the key before", () => {
+    const state = new State([layer({ db: { pin: "old-secret" } })])
+    const Pin = Config.Key("db.pin", Schema.Redacted(Schema.String))
+    const changes = changesOf(state.set(Pin, Redacted.make("new-secret")))
+    expect(changes).toHaveLength(1)
+    expect(JSON.stringify([changes, state.snapshot])).not.toContain("secret")
   })
 
   it("answers the Problem, and is as before, where what was read would not hold any more", () => {
