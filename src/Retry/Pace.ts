@@ -14,5 +14,7 @@ export interface Pace {
 export const waitAfter = (pace: Pace, failure: number, askedFor: number, random: number): number => {
   const backoff = Math.min(pace.maxDelay, pace.base * pace.factor ** failure)
   const spread = backoff * pace.jitter
-  return Math.ceil(Math.max(askedFor, backoff - spread) + random * spread)
+  const wait = Math.max(askedFor, backoff - spread) + random * spread
+  // The sum may come out an ulp above its bound, which the rounding up would make a millisecond.
+  return Math.ceil(Math.min(wait, Math.max(askedFor + spread, backoff)))
 }

@@ -262,10 +262,17 @@ plain("the wait", () => {
         const wait = waitAfter(pace, failure, askedFor, random)
         const backoff = Math.min(pace.maxDelay, pace.base * pace.factor ** failure)
         expect(wait).toBeGreaterThanOrEqual(askedFor)
-        expect(wait).toBeGreaterThanOrEqual(Math.floor(backoff * (1 - pace.jitter)))
+        expect(wait).toBeGreaterThanOrEqual(Math.floor(backoff - backoff * pace.jitter))
         expect(wait).toBeLessThanOrEqual(Math.ceil(Math.max(askedFor + backoff * pace.jitter, backoff)))
         if (Number.isFinite(backoff)) expect(Number.isInteger(wait)).toBe(true)
-      })
+      }),
+      {
+        numRuns: 2000,
+        // The random share as a whole, whose sum with the rest comes out above the backoff.
+        examples: [
+          [{ base: 246306, factor: 5, maxDelay: Number.POSITIVE_INFINITY, jitter: 0.19555399375838164 }, 20, 0, 1]
+        ]
+      }
     )
   })
 })
