@@ -79,8 +79,8 @@ const made: FiberRef.FiberRef<{ id: string | undefined } | undefined> = globalVa
     })
 )
 
-/** Gives the fiber the cell that a continuation started with its fiber refs then shares. Costs no id. */
-export const shareCorrelationId = (fiber: Fiber.RuntimeFiber<unknown, unknown>): { id: string | undefined } => {
+/** The cell of the fiber, which a continuation of its work can share before there is an id in it. */
+const cellOf = (fiber: Fiber.RuntimeFiber<unknown, unknown>): { id: string | undefined } => {
   let cell = fiber.getFiberRef(made)
   if (cell === undefined) {
     cell = { id: undefined }
@@ -98,7 +98,7 @@ export const continueCorrelationId = (
   fiber: Fiber.RuntimeFiber<unknown, unknown>
 ): ((refs: FiberRefs.FiberRefs, fiberId: FiberId.Runtime) => FiberRefs.FiberRefs) | undefined => {
   if (givenTo(fiber) !== undefined) return
-  const cell = shareCorrelationId(fiber)
+  const cell = cellOf(fiber)
   return (refs, fiberId) => FiberRefs.updateAs(refs, { fiberId, fiberRef: made, value: cell })
 }
 
@@ -106,7 +106,7 @@ export const continueCorrelationId = (
 export const correlationIdOf = (fiber: Fiber.RuntimeFiber<unknown, unknown>): string => {
   const given = givenTo(fiber)
   if (given !== undefined) return valid(given)
-  const cell = shareCorrelationId(fiber)
+  const cell = cellOf(fiber)
   cell.id ??= crypto.randomUUID()
   return cell.id
 }

@@ -4,6 +4,7 @@ import { CircuitBreaker } from "effect-foundation/CircuitBreaker"
 import { Config } from "effect-foundation/Config"
 import { Telemetry } from "effect-foundation/Telemetry"
 import { expect } from "vitest"
+import { rejectionsIn } from "../rejections.js"
 
 const fail = (options: CircuitBreaker.Options) => Effect.exit(CircuitBreaker.execute(Effect.fail("down"), options))
 const policyOf = (name: string) => Effect.map(CircuitBreaker.status(name), ({ policy }) => policy)
@@ -11,23 +12,6 @@ const policyOf = (name: string) => Effect.map(CircuitBreaker.status(name), ({ po
 const over = (source: Config.Source) =>
   CircuitBreaker.layerConfig.pipe(Layer.provideMerge(Config.layerFrom(source)), Layer.provideMerge(Telemetry.layer))
 const configured = (circuitBreaker: Record<string, unknown>) => over(Config.object({ circuitBreaker }))
-
-/** What was rejected of the configuration while the effect ran, by telemetry and in the log. */
-const rejectionsIn = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.gen(function* () {
-    const reasons: Array<unknown> = []
-    const logged: Array<string> = []
-    yield* Telemetry.attach("rejected", "config.policy.rejected", (event) => void reasons.push(event.metadata.reason))
-    yield* effect.pipe(
-      Effect.provide(
-        Logger.replace(
-          Logger.defaultLogger,
-          Logger.make(({ message }) => void logged.push(String(message)))
-        )
-      )
-    )
-    return { logged, reasons }
-  }).pipe(Effect.scoped)
 
 const rate = { type: "rate", window: { count: 10 }, failureRate: 0.5 } as const
 

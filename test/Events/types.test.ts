@@ -29,19 +29,19 @@ it("each call has its own narrow errors and needs", () => {
 })
 
 it("what is refused for sure does not compile", () => {
-  // @ts-expect-error
+  // @ts-expect-error a criterion is misspelt
   const unknown = () => Events.get({ typ: "a" })
-  // @ts-expect-error
+  // @ts-expect-error a criterion is stated as undefined
   const missing = () => Events.get({ type: undefined })
-  // @ts-expect-error
+  // @ts-expect-error a subscription has no end
   const ending = () => Events.subscribe({ limit: 5 })
-  // @ts-expect-error
+  // @ts-expect-error there is no such expectation
   const expecting = () => Events.append("s", [], { expectedVersion: "some" })
-  // @ts-expect-error
+  // @ts-expect-error an event has a type
   const typeless = () => Events.store({ data: 1 })
-  // @ts-expect-error
+  // @ts-expect-error the data is not of the schema
   const unfit = () => Placed.store({ orderId: "1", at: new Date(0) })
-  // @ts-expect-error
+  // @ts-expect-error the definition states the type
   const other = () => Placed.get({ type: "other" })
   expect([unknown, missing, ending, expecting, typeless, unfit, other]).toHaveLength(7)
 })

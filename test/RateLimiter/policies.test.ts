@@ -1,32 +1,16 @@
 import { describe, it } from "@effect/vitest"
-import { Duration, Effect, Exit, Layer, Logger, TestClock } from "effect"
+import { Duration, Effect, Exit, Layer, TestClock } from "effect"
 import { Config } from "effect-foundation/Config"
 import { RateLimiter } from "effect-foundation/RateLimiter"
 import { Telemetry } from "effect-foundation/Telemetry"
 import { expect } from "vitest"
+import { rejectionsIn } from "../rejections.js"
 
 const layer = RateLimiter.layer.pipe(Layer.provideMerge(Telemetry.layer))
 const test = (title: string, body: Effect.Effect<void, unknown, RateLimiter>) =>
   it.effect(title, () => body.pipe(Effect.provide(layer)))
 
 const second = Duration.seconds(1)
-
-/** What was rejected of the configuration while the effect ran, by telemetry and in the log. */
-const rejectionsIn = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.gen(function* () {
-    const reasons: Array<unknown> = []
-    const logged: Array<string> = []
-    yield* Telemetry.attach("rejected", "config.policy.rejected", (event) => void reasons.push(event.metadata.reason))
-    yield* effect.pipe(
-      Effect.provide(
-        Logger.replace(
-          Logger.defaultLogger,
-          Logger.make(({ message }) => void logged.push(String(message)))
-        )
-      )
-    )
-    return { logged, reasons }
-  }).pipe(Effect.scoped)
 
 describe("the manner of waiting", () => {
   const used = (options: RateLimiter.Options) => Effect.replicateEffect(RateLimiter.consume(options), 2)
