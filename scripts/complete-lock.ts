@@ -26,7 +26,7 @@ const lock: { readonly packages: Record<string, Locked> } = JSON.parse(readFileS
 /** What the name of a native package (`rollup-linux-arm-musleabihf`) says of its platform. */
 const platformOf = (name: string) => {
   const words = name.split(/[/-]/)
-  const os = systems.filter((system) => words.includes(system))
+  const os = systems.filter((system) => words.includes(system) || (system === "win32" && words.includes("windows")))
   const cpu = processors.filter((processor) => words.includes(processor))
   const musl = words.some((word) => word.startsWith("musl"))
   const glibc = words.some((word) => /^(glibc|gnu)/.test(word)) && os.includes("linux")
@@ -36,10 +36,15 @@ const platformOf = (name: string) => {
 
 const added: Array<string> = []
 for (const { dev, license, optionalDependencies = {} } of Object.values(lock.packages)) {
-  for (const [name, version] of Object.entries(optionalDependencies)) {
+  for (const [name, range] of Object.entries(optionalDependencies)) {
     const key = `node_modules/${name}`
     if (lock.packages[key] !== undefined) continue
-    if (!/^\d/.test(version)) throw new Error(`${name}@${version} is not an exact version`)
+    // The native packages of one parent are released together: that of this platform tells the version of them all.
+    const sibling = Object.keys(optionalDependencies).find(
+      (other) => lock.packages[`node_modules/${other}`] !== undefined
+    )
+    const version = /^\d/.test(range) ? range : lock.packages[`node_modules/${sibling}`]?.version
+    if (version === undefined) throw new Error(`which version of ${name}@${range} to lock is not known`)
     const { cpu, ...platform } = platformOf(name)
     lock.packages[key] = {
       version,

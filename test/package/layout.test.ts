@@ -11,6 +11,7 @@ const backends: Readonly<Record<string, RegExp>> = {
   "@effect/sql": /\b(Sql|Sqlite|Postgres)\b/,
   "@effect/sql-sqlite-node": /\bSqlite\b/,
   "@effect/sql-pg": /\bPostgres\b/,
+  pg: /\bPostgres\b/,
   ioredis: /\bRedis\b/,
   "@effect/opentelemetry": /\b(OpenTelemetry|Otlp)\b/
 }
