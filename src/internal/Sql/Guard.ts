@@ -1,0 +1,41 @@
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Cause from "effect/Cause"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { deadline } from "../deadline.js"
+import { failureOf, type SqlFailure, timedOut } from "./Failure.js"
+
+/** How long a call of the database may take where the options do not say. */
+export const defaultDeadline = "5 seconds"
+
+/**
+ * Runs work on the database for at most so long. All that a driver fails with, and what it throws, comes to a SqlFailure;
+ * so does a commit that fails, which `withTransaction` makes a defect of. Past the deadline the caller goes on, also where
+ * the driver does not let itself be interrupted.
+ */
+export const guarded = <A, R>(
+  work: Effect.Effect<A, SqlError | SqlFailure, R>,
+  within: Duration.DurationInput = defaultDeadline
+): Effect.Effect<A, SqlFailure, R> => deadline(failing(work), within, timedOut)
+
+/** `guarded` without a deadline. */
+export const failing = <A, R>(work: Effect.Effect<A, SqlError | SqlFailure, R>): Effect.Effect<A, SqlFailure, R> =>
+  Effect.catchAllCause(work, (cause): Effect.Effect<never, SqlFailure> => {
+    const error = Cause.failureOption(cause)
+    if (error._tag === "Some") return Effect.fail(isFailure(error.value) ? error.value : failureOf(error.value))
+    if (Cause.isInterrupted(cause)) return Effect.failCause(cause as Cause.Cause<never>) // it holds no failure
+    for (const defect of Cause.defects(cause)) {
+      if (isOfDatabase(defect)) return Effect.fail(failureOf(defect))
+    }
+    return Effect.failCause(cause as Cause.Cause<never>) // it holds no failure
+  })
+
+const isFailure = (error: SqlError | SqlFailure): error is SqlFailure => "transient" in error
+
+/** Whether a defect is an error of a driver, of @effect/sql or of its Migrator: all others are mistakes of ours. */
+const isOfDatabase = (defect: unknown): boolean => {
+  if (typeof defect !== "object" || defect === null) return false
+  if ("_tag" in defect && (defect._tag === "SqlError" || defect._tag === "MigrationError")) return true
+  if ("code" in defect && typeof defect.code === "string") return true
+  return defect instanceof Error && /^(SqliteError|DatabaseError)$/.test(defect.constructor.name)
+}
