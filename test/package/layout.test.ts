@@ -8,6 +8,7 @@ const optionalPeers = Object.keys(peerDependenciesMeta)
 
 /** The names of the files in which a backend may live, by the optional peer that it needs. */
 const backends: Readonly<Record<string, RegExp>> = {
+  "@effect/experimental": /\bSql\b/,
   "@effect/sql": /\b(Sql|Sqlite|Postgres)\b/,
   "@effect/sql-sqlite-node": /\bSqlite\b/,
   "@effect/sql-pg": /\bPostgres\b/,

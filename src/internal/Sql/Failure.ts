@@ -1,3 +1,5 @@
+import { looksSecret } from "../secret.js"
+
 /** What kept a database from doing what it was asked for. */
 export type Kind =
   /** No answer in time: the server is frozen, overloaded or cut off, or another holds a lock. */
@@ -26,9 +28,10 @@ export interface SqlFailure {
   readonly message: string
   /** The code of the driver (`28P01`, `SQLITE_FULL`, `ECONNREFUSED`), where it gives one. */
   readonly code: string | undefined
+  /** What the driver or server says itself, where that names things of the database and no values. */
+  readonly detail: string | undefined
   /** Whether the same call may well succeed later with nothing else changed. */
   readonly transient: boolean
-  readonly cause: unknown
 }
 
 interface Entry {
@@ -58,6 +61,18 @@ const shape: Entry = {
   kind: "schema",
   message: "a table or column is missing or has another shape than expected: give this layer tables of its own"
 }
+const refused: Entry = {
+  kind: "denied",
+  message: "the database refused the user or the password: correct them"
+}
+const cannotOpen: Entry = {
+  kind: "unreachable",
+  message: "the file cannot be opened: see that its directory exists and may be read and written"
+}
+const badUrl: Entry = {
+  kind: "other",
+  message: "the URL of the database is not valid: write postgres://user:password@host:5432/database"
+}
 const invalid: Entry = { kind: "invalid", message: "the database does not take a value" }
 
 /** By the whole code, or by its class: the first two letters of PostgreSQL's, see its Appendix A. */
@@ -66,7 +81,7 @@ const entries: Readonly<Record<string, Entry>> = {
   "22": invalid,
   "23": { kind: "other", message: "a constraint of the database refused it" },
   "25006": readOnly,
-  "28": { kind: "denied", message: "the database refused the user or the password: correct them" },
+  "28": refused,
   "3D000": { kind: "schema", message: "there is no such database on the server: create it, or correct the name" },
   "3F000": { kind: "schema", message: "the schema does not exist: create it, or correct the search_path" },
   "40": locked,
@@ -89,20 +104,14 @@ const entries: Readonly<Record<string, Entry>> = {
   EAI_AGAIN: { kind: "unreachable", message: "the address of the database's host cannot be looked up at the moment" },
   EPIPE: unreachable,
   ETIMEDOUT: unreachable,
-  ERR_INVALID_URL: {
-    kind: "other",
-    message: "the URL of the database is not valid: write postgres://user@host:5432/name"
-  },
+  ERR_INVALID_URL: badUrl,
   SQLITE_BUSY: locked,
   SQLITE_LOCKED: locked,
   SQLITE_FULL: full,
   SQLITE_READONLY: readOnly,
   SQLITE_CORRUPT: corrupt,
   SQLITE_NOTADB: corrupt,
-  SQLITE_CANTOPEN: {
-    kind: "unreachable",
-    message: "the file cannot be opened: see that its directory exists and may be read and written"
-  },
+  SQLITE_CANTOPEN: cannotOpen,
   SQLITE_PERM: { kind: "denied", message: "the file may not be accessed: grant the right to read and write it" },
   SQLITE_IOERR: { kind: "other", message: "the file could not be read or written" },
   SQLITE_CONSTRAINT: { kind: "other", message: "a constraint of the database refused it" },
@@ -116,18 +125,17 @@ const transients: ReadonlySet<Kind> = new Set(["timeout", "unreachable", "locked
 /** The failure that the error of a driver is, however deep it is wrapped. */
 export const failureOf = (error: unknown): SqlFailure => {
   const causes = chain(error)
-  for (const cause of causes) if (cause instanceof Known) return cause.failure
   for (const cause of causes) {
     const code = codeOf(cause)
     const entry = code === undefined ? undefined : entryOf(code)
-    if (entry !== undefined) return of(entry, code, error)
+    if (entry !== undefined) return of(entry, code, messageOf(cause))
   }
   const text = causes.map(messageOf).join("\n")
-  for (const [pattern, entry] of byText) if (pattern.test(text)) return of(entry, undefined, error)
+  for (const [pattern, entry] of byText) if (pattern.test(text)) return of(entry)
   return of(
-    { kind: "other", message: "the database failed; its own error is the cause" },
-    causes.map(codeOf).find(Boolean),
-    error
+    { kind: "other", message: "the database failed" },
+    causes.map(codeOf).find((code) => code !== undefined),
+    messageOf(causes[causes.length - 1])
   )
 }
 
@@ -138,25 +146,26 @@ const byText: ReadonlyArray<readonly [RegExp, Entry]> = [
     /Connection terminated|Connection error|not queryable|connection is not open|Failed to acquire|Cannot use a pool/i,
     unreachable
   ],
-  [/directory does not exist/i, entries.SQLITE_CANTOPEN ?? unreachable],
-  [/password must be a string|SASL/i, entries["28"] ?? unreachable],
-  [/Invalid URL/i, entries.ERR_INVALID_URL ?? unreachable]
+  [/directory does not exist/i, cannotOpen],
+  [/password must be a string|SASL/i, refused],
+  [/Invalid URL/i, badUrl]
 ]
 
 const entryOf = (code: string): Entry | undefined => {
   if (code.startsWith("SQLITE_")) {
     // Extended codes go on after the primary one: SQLITE_BUSY_SNAPSHOT.
-    const primary = code.split("_").slice(0, 2).join("_")
-    return entries[code] ?? entries[primary]
+    return entries[code] ?? entries[code.split("_").slice(0, 2).join("_")]
   }
   return entries[code] ?? (/^[0-9A-Z]{5}$/.test(code) ? entries[code.slice(0, 2)] : undefined)
 }
 
-const of = (entry: Entry, code: string | undefined, cause: unknown): SqlFailure => ({
-  ...entry,
+const of = ({ kind, message }: Entry, code?: string, said?: string): SqlFailure => ({
+  kind,
+  message,
   code,
-  cause,
-  transient: transients.has(entry.kind)
+  // A value that is refused is quoted; names of tables, columns, hosts and users are what an operator looks for.
+  detail: said === undefined || said === "" || kind === "invalid" || looksSecret(said) ? undefined : said.slice(0, 256),
+  transient: transients.has(kind)
 })
 
 /** The error and what it wraps. The bound ends a circle. */
@@ -178,20 +187,9 @@ const codeOf = (cause: unknown): string | undefined => {
 
 const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : "")
 
-/** A failure on its way through the error channel of SQL. */
-export class Known extends Error {
-  constructor(readonly failure: SqlFailure) {
-    super(failure.message)
-  }
-}
+export const timedOut = (): SqlFailure => of(frozen)
 
-export const timedOut = (cause?: unknown): SqlFailure => of(frozen, undefined, cause)
-
-export const wrongSchema = (message: string): SqlFailure => of({ kind: "schema", message }, undefined, undefined)
+export const wrongSchema = (message: string): SqlFailure => of({ kind: "schema", message })
 
 export const unsupported = (dialect: string): SqlFailure =>
-  of(
-    { kind: "schema", message: `the dialect ${dialect} is not supported: give a client of SQLite or PostgreSQL` },
-    undefined,
-    undefined
-  )
+  wrongSchema(`the dialect ${dialect} is not supported: give a client of SQLite or PostgreSQL`)

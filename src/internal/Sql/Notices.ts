@@ -39,7 +39,7 @@ export const listen = (
       ? pollVersion(sql, options, listener)
       : // Loaded when it is needed, so that a program on SQLite needs no driver of PostgreSQL.
         Effect.flatMap(
-          Effect.promise(() => import("./Postgres.js")),
+          Effect.promise(() => import("./Postgres/Listener.js")),
           ({ listenPostgres }) => listenPostgres(sql, options, listener)
         )
   )

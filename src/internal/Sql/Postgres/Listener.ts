@@ -9,9 +9,9 @@ import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import { Client, type ClientConfig, escapeIdentifier } from "pg"
-import { deadline } from "../deadline.js"
-import { failureOf, type SqlFailure, timedOut } from "./Failure.js"
-import type { Listener, NoticesOptions } from "./Notices.js"
+import { deadline } from "../../deadline.js"
+import { failureOf, type SqlFailure, timedOut } from "../Failure.js"
+import type { Listener, NoticesOptions } from "../Notices.js"
 
 /**
  * LISTEN over a connection of our own: that of @effect/sql-pg does not tell when it has died. One connection serves all
