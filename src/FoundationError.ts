@@ -51,6 +51,7 @@ export class EventError extends Schema.TaggedError<EventError>("effect-foundatio
     reason: Schema.Literal(
       "invalid_event",
       "invalid_criteria",
+      "invalid_consumer",
       "duplicate_event",
       "storage_full",
       "storage_unavailable"

@@ -1,6 +1,7 @@
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { EventError } from "../FoundationError.js"
+import type { ConsumerStore } from "./Consumer/Store.js"
 import type { Query } from "./Criteria.js"
 import type { NewEvent, StoredEvent } from "./Event.js"
 
@@ -52,4 +53,6 @@ export interface Backend {
    * returned, or since the listening began; it may return for nothing, but never misses any.
    */
   readonly changes: Effect.Effect<Effect.Effect<void>, EventError, Scope.Scope>
+  /** The state of durable consumers. */
+  readonly consumers: ConsumerStore
 }

@@ -60,7 +60,8 @@ const maxListed = 1000
 
 type Mutable<A> = { -readonly [key in keyof A]: A[key] }
 
-const everything: Query = {
+/** The query of criteria that state nothing. */
+export const everything: Query = {
   ids: undefined,
   types: undefined,
   stream: undefined,

@@ -48,6 +48,21 @@ export const invalidCriteria = (refused: Refused): EventError =>
     context: { criterion: refused.path }
   })
 
+export const invalidConsumer = (refused: Refused): EventError =>
+  hotError(EventError, "event_error", {
+    reason: "invalid_consumer",
+    message: `Invalid consumer: ${refused}`,
+    context: { option: refused.path }
+  })
+
+/** A bound on what is kept of consumers; `what` says of what. */
+export const consumersFull = (what: string): EventError =>
+  hotError(EventError, "event_error", {
+    reason: "storage_full",
+    message: `Nothing was stored: there are ${what} already, and the store keeps no more. Remove what is no longer needed`,
+    context: { bound: what }
+  })
+
 export const duplicateEvent = (event: NewEvent | undefined): EventError =>
   hotError(EventError, "event_error", {
     reason: "duplicate_event",

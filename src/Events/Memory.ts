@@ -1,6 +1,7 @@
 import * as Effect from "effect/Effect"
 import { ConfigError } from "../FoundationError.js"
 import type { Backend, Page } from "./Backend.js"
+import { consumersInMemory } from "./Consumer/Memory.js"
 import type { StoredEvent } from "./Event.js"
 import { Log } from "./Log.js"
 import { Signals } from "./Signals.js"
@@ -63,7 +64,8 @@ const inMemory = (capacity: number, maxBytes: number): Backend => {
         return scan(undefined)
       }),
     remove: (query) => Effect.sync(() => log.remove(query)),
-    changes: signals.listen
+    changes: signals.listen,
+    consumers: consumersInMemory(log)
   }
 }
 
