@@ -9,6 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import type { ConfigError } from "../../FoundationError.js"
+import { failureOf } from "./Failure.js"
 import { failing, guarded } from "./Guard.js"
 import { unusable } from "./unusable.js"
 
@@ -47,6 +48,8 @@ const opened = (filename: string) =>
       SqliteClient.make({ filename }).pipe(
         Effect.tap((sql) => sql`PRAGMA busy_timeout = ${sql.literal(String(busyTimeout))}`),
         Scope.extend(scope),
+        // The driver throws when it opens a file, with errors of all kinds.
+        Effect.catchAllDefect((defect) => Effect.fail(failureOf(defect))),
         failing,
         Effect.map((sql) => ({ scope, sql })),
         Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
