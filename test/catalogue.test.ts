@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs"
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Exit, Scope } from "effect"
+import { Effect, Exit, Layer, Logger, LogLevel, Scope } from "effect"
 import { CircuitBreaker, Config, Events, RateLimiter, ServiceRegistry, Telemetry } from "effect-foundation"
+import { Redis } from "effect-foundation/Redis"
 import { FoundationTest, TelemetryRecording } from "effect-foundation/Testing"
 import { catalogue } from "../src/Telemetry/Catalogue.js"
 
@@ -44,6 +45,9 @@ const everything = Effect.gen(function* () {
   yield* RateLimiter.consume({ name: "mail", maxRequests: 1 })
   yield* Effect.flip(RateLimiter.consume({ name: "mail", maxRequests: 1 }))
   yield* Effect.ignore(RateLimiter.consume({ name: "mail", maxRequests: 2 }))
+
+  // Nobody listens on that port.
+  yield* Layer.build(Redis.layer({ url: "redis://127.0.0.1:1" })).pipe(Logger.withMinimumLogLevel(LogLevel.None))
 }).pipe(Effect.scoped)
 
 const byName = (one: Row, other: Row) => (one.name < other.name ? -1 : one.name > other.name ? 1 : 0)

@@ -104,6 +104,11 @@ export const catalogue = {
     when: "A name was used with a second policy; the first stays",
     measurements: ["count"],
     metadata: ["name"]
+  },
+  "redis.status": {
+    when: "The connection to Redis cannot be used, or can be used again",
+    measurements: ["count"],
+    metadata: ["address", "available", "problem"]
   }
 } as const satisfies Record<string, Entry>
 
