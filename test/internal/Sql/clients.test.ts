@@ -8,6 +8,7 @@ import { ConfigError } from "effect-foundation/FoundationError"
 import { postgresClient } from "effect-foundation/internal/Sql/Postgres/Client"
 import { sqliteClient } from "effect-foundation/internal/Sql/Sqlite"
 import { sharedPostgres } from "../../support/postgres.js"
+import { makeProxy } from "../../support/proxy.js"
 
 const directory = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(tmpdir(), "clients-"))),
@@ -81,6 +82,33 @@ describe("a client of PostgreSQL", () => {
           expect(JSON.stringify(error) + String(error.stack) + String(error.cause)).not.toContain(secret)
         }
       }
+    })
+  )
+
+  it.scopedLive("gives up a connection that has swallowed a statement, and takes another", () =>
+    Effect.gen(function* () {
+      const proxy = yield* makeProxy(Number(new URL(Redacted.value(yield* sharedPostgres)).port))
+      const url = proxy.through(yield* sharedPostgres)
+      const context = yield* Layer.build(postgresClient({ url, maxConnections: 1, silence: "200 millis" }))
+      const answer = Effect.flatMap(SqlClient.SqlClient, (sql) => sql`select 1 as one`).pipe(Effect.provide(context))
+      yield* proxy.blackhole
+      expect(yield* Effect.flip(answer)).toMatchObject({ _tag: "SqlError" })
+      yield* proxy.cut
+      yield* proxy.heal
+      expect(yield* answer).toEqual([{ one: 1 }])
+    })
+  )
+
+  it.scopedLive("keeps a connection that is silent because nothing was asked", () =>
+    Effect.gen(function* () {
+      const url = yield* sharedPostgres
+      const context = yield* Layer.build(postgresClient({ url, maxConnections: 1, silence: "50 millis" }))
+      const backend = Effect.flatMap(SqlClient.SqlClient, (sql) => sql`select pg_backend_pid() as pid`).pipe(
+        Effect.provide(context)
+      )
+      const before = yield* backend
+      yield* Effect.sleep("200 millis")
+      expect(yield* backend).toEqual(before)
     })
   )
 
