@@ -4,6 +4,9 @@ import * as Layer from "effect/Layer"
 import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type * as Backends from "./Events/Backend.js"
+import type * as Letter from "./Events/Consumer/DeadLetter.js"
+import type * as Consumers from "./Events/Consumer/Options.js"
+import type * as ConsumerStores from "./Events/Consumer/Store.js"
 import type * as Criterion from "./Events/Criteria.js"
 import * as Definitions from "./Events/Definition.js"
 import type * as Event from "./Events/Event.js"
@@ -24,6 +27,12 @@ export declare namespace Events {
   type AppendOptions = Expectation.AppendOptions
   type MemoryOptions = Memory.Options
   type Backend = Backends.Backend
+  type ConsumeCriteria = Consumers.ConsumeCriteria
+  type ConsumeOptions<R = never, R2 = never, A = unknown> = Consumers.ConsumeOptions<R, R2, A>
+  type Consumer = ConsumerStores.ConsumerState
+  type DeadLetter = Letter.DeadLetter
+  type DeadLettersOptions = Consumers.DeadLettersOptions
+  type ReplayOptions = Consumers.ReplayOptions
   type DefineOptions = Definitions.DefineOptions
   type Definition<Type extends string, A, I, R> = Definitions.Definition<Type, A, I, R>
 
@@ -41,6 +50,12 @@ export declare namespace Events {
     readonly subscribe: (criteria?: SubscribeCriteria) => Stream.Stream<StoredEvent, EventError>
     readonly prune: (criteria: Criteria) => Effect.Effect<number, EventError>
     readonly head: Effect.Effect<number, EventError>
+    readonly consume: <R, R2 = never>(options: ConsumeOptions<R, R2>) => Effect.Effect<never, EventError, R | R2>
+    readonly deadLetters: (options: DeadLettersOptions) => Effect.Effect<ReadonlyArray<DeadLetter>, EventError>
+    readonly replay: (options: ReplayOptions) => Effect.Effect<number, EventError>
+    readonly removeDeadLetters: (options: ReplayOptions) => Effect.Effect<number, EventError>
+    readonly consumers: Effect.Effect<ReadonlyArray<Consumer>, EventError>
+    readonly forgetConsumer: (name: string) => Effect.Effect<boolean, EventError>
     /**
      * Fails with the error, and tells of it as `events.rejected`: for what refuses events in front of the service, as a
      * definition does with its schema.
@@ -193,6 +208,96 @@ export class Events extends Context.Tag("effect-foundation/Events")<Events, Even
 
   /** The position of the last event that was stored; 0 before the first. */
   static readonly head: Effect.Effect<number, EventError, Events> = using((events) => events.head)
+
+  /**
+   * Hands every event that meets the criteria to the handler, one at a time and in order, and remembers how far it has
+   * come, across restarts where the events are stored outside the process. Runs until it is interrupted.
+   *
+   * - **At least once.** The checkpoint moves only past events that were handled or are dead letters. After a crash the
+   *   events since the last checkpoint are handled again: one, unless `checkpointEvery` says otherwise. With
+   *   `transactional`, what the handler did with the store's own `SqlClient` is committed with the checkpoint, or not at
+   *   all.
+   * - **Failures.** A failure or a defect is retried as `retry` says. After that the event becomes a dead letter and the
+   *   consumer goes on; an EventError `invalid_event` is one at once. Interruption is no failure: the event is handled
+   *   again.
+   * - **One is active.** Of the consumers with one name, in any number of processes, one handles events and the others
+   *   wait. When it ends, another takes over at once; when its process dies, after the `lease`. One that was frozen past its
+   *   lease writes nothing when it wakes: its handler is interrupted, and it waits like the others.
+   * - **Bounds.** It holds one page of 256 events and reads on at its own pace. Events that are pruned before they are read
+   *   are passed over.
+   * - A store that does not answer is tried again until it does, and told of as `events.consumer.unavailable`.
+   *
+   * The criteria belong to the name: another criteria under the same name would pass over what the first did not ask for,
+   * and is refused. To change them use a new name, and `startAfter` to go on from where the old one stands.
+   *
+   * Fails with EventError: `invalid_consumer` (the message names the option), `invalid_criteria`.
+   *
+   * @example
+   * import { Events, Telemetry } from "effect-foundation"
+   * import { Console, Deferred, Effect } from "effect"
+   *
+   * const program = Effect.gen(function* () {
+   *   const done = yield* Deferred.make<void>()
+   *   const consumer = Events.consume({
+   *     name: "invoices",
+   *     criteria: { type: "order_placed" },
+   *     handler: (event) => Effect.zipRight(Console.log("invoice for", event.data), Deferred.succeed(done, undefined))
+   *   })
+   *   yield* Effect.forkScoped(consumer)
+   *   yield* Events.store({ type: "order_placed", data: { orderId: 123 } })
+   *   yield* Deferred.await(done)
+   * })
+   *
+   * program.pipe(Effect.scoped, Effect.provide(Events.layer), Effect.provide(Telemetry.layer), Effect.runPromise)
+   */
+  static readonly consume = <R = never, R2 = never>(
+    options: Events.ConsumeOptions<R, R2>
+  ): Effect.Effect<never, EventError, Events | R | R2> => using((events) => events.consume(options))
+
+  /**
+   * The events that a consumer could not handle, in order of position: 100, or as many as `limit` says, up to 1,000. To
+   * read on, pass the last position as `after`.
+   */
+  static readonly deadLetters = (
+    options: Events.DeadLettersOptions
+  ): Effect.Effect<ReadonlyArray<Events.DeadLetter>, EventError, Events> =>
+    using((events) => events.deadLetters(options))
+
+  /**
+   * Has the active consumer handle the events of dead letters again, at least once, between those that come; returns how
+   * many are to be replayed. A dead letter is removed when its event was handled; otherwise it stays, with the new error
+   * and more attempts. It waits while no consumer is active.
+   *
+   * @example
+   * import { Events, Telemetry } from "effect-foundation"
+   * import { Effect } from "effect"
+   *
+   * const program = Effect.gen(function* () {
+   *   const [letter] = yield* Events.deadLetters({ consumer: "invoices" })
+   *   if (letter !== undefined) yield* Events.replay({ consumer: "invoices", position: letter.position })
+   *   return yield* Events.replay({ consumer: "invoices", position: "all" })
+   * })
+   *
+   * program.pipe(Effect.provide(Events.layer), Effect.provide(Telemetry.layer), Effect.runPromise).then(console.log)
+   */
+  static readonly replay = (options: Events.ReplayOptions): Effect.Effect<number, EventError, Events> =>
+    using((events) => events.replay(options))
+
+  /** Removes dead letters, and returns how many. The events stay. */
+  static readonly removeDeadLetters = (options: Events.ReplayOptions): Effect.Effect<number, EventError, Events> =>
+    using((events) => events.removeDeadLetters(options))
+
+  /** What is stored of each consumer: its checkpoint, how far that is behind, who is active, how many dead letters. */
+  static readonly consumers: Effect.Effect<ReadonlyArray<Events.Consumer>, EventError, Events> = using(
+    (events) => events.consumers
+  )
+
+  /**
+   * Removes the checkpoint and the dead letters of a consumer; a consumer of this name is a new one then. Returns whether
+   * there was any. Fails with EventError `invalid_consumer` while one is active.
+   */
+  static readonly forgetConsumer = (name: string): Effect.Effect<boolean, EventError, Events> =>
+    using((events) => events.forgetConsumer(name))
 
   /**
    * Defines events of one type with a schema for their data, which is encoded when it is stored and decoded when it is

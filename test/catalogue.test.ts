@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs"
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Exit, Layer, Logger, LogLevel, Scope } from "effect"
-import { CircuitBreaker, Config, Events, RateLimiter, ServiceRegistry, Telemetry } from "effect-foundation"
+import { Effect, Exit, Fiber, Layer, Logger, LogLevel, Schedule, Scope } from "effect"
+import { CircuitBreaker, Config, EventError, Events, RateLimiter, ServiceRegistry, Telemetry } from "effect-foundation"
+import { memoryDefault } from "effect-foundation/Events/Memory"
 import { Redis } from "effect-foundation/Redis"
 import { FoundationTest, TelemetryRecording } from "effect-foundation/Testing"
 import { catalogue } from "../src/Telemetry/Catalogue.js"
@@ -11,6 +12,23 @@ interface Row {
   readonly measurements: ReadonlyArray<string>
   readonly metadata: ReadonlyArray<string>
 }
+
+/** A consumer that handles an event and gives up on another, and one whose store does not answer. */
+const consuming = Effect.gen(function* () {
+  yield* Events.storeAll([{ type: "t" }, { type: "t", data: "bad" }])
+  const handler = ({ data }: Events.StoredEvent) => (data === "bad" ? Effect.fail("bad") : Effect.void)
+  const consumer = yield* Effect.fork(Events.consume({ name: "mails", handler, retry: Schedule.recurs(1) }))
+  const letters = Effect.zipRight(Effect.yieldNow(), Events.deadLetters({ consumer: "mails" }))
+  yield* Effect.repeat(letters, { until: (letters) => letters.length > 0 })
+  yield* Fiber.interrupt(consumer)
+
+  const backend = yield* memoryDefault
+  const claim = () => new EventError({ reason: "storage_unavailable", message: "the store does not answer" })
+  const away = yield* Events.make({ ...backend, consumers: { ...backend.consumers, claim } })
+  const waiting = yield* Effect.fork(away.consume({ name: "mails", handler }))
+  yield* Effect.yieldNow()
+  yield* Fiber.interrupt(waiting)
+})
 
 /** Everything that makes a component emit. */
 const everything = Effect.gen(function* () {
@@ -23,6 +41,8 @@ const everything = Effect.gen(function* () {
   yield* Events.get()
   yield* Events.prune({ type: "order_placed" })
   yield* Effect.flip(Events.store({ type: "" }))
+
+  yield* consuming
 
   yield* Telemetry.attach("broken", "test.*", () => {
     throw new Error("boom")

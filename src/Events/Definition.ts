@@ -21,6 +21,11 @@ export interface DefineOptions {
 /** The criteria of a definition: its type is stated already; `data` is matched with what is stored, the encoded form. */
 type Typed<Criteria> = Omit<Criteria, "type">
 
+/** The options of a consumer of events whose type is stated already. */
+export interface TypedConsumeOptions<A, R, R2> extends Omit<Events.ConsumeOptions<R, R2, A>, "criteria"> {
+  readonly criteria?: Typed<Events.ConsumeCriteria>
+}
+
 /** Events of one type, whose data has a schema. */
 export interface Definition<Type extends string, A, I, R> {
   readonly type: Type
@@ -45,6 +50,10 @@ export interface Definition<Type extends string, A, I, R> {
   readonly subscribe: (
     criteria?: Typed<Events.SubscribeCriteria>
   ) => Stream.Stream<StoredEvent<A>, EventError, Events | R>
+  /** As `Events.consume`. An event whose data does not fit becomes a dead letter at once. */
+  readonly consume: <R2 = never, R3 = never>(
+    options: TypedConsumeOptions<A, R2, R3>
+  ) => Effect.Effect<never, EventError, Events | R | R2 | R3>
 }
 
 /** `using` is how to reach the service. */
@@ -145,6 +154,15 @@ export const define = <const Type extends string, A, I, R>(
             )
           )
         )
+      ),
+    consume: ({ criteria, handler, ...options }) =>
+      using((events) =>
+        events.consume({
+          ...options,
+          criteria: { ...criteria, type },
+          // What is no function is refused there.
+          handler: typeof handler === "function" ? (stored) => Effect.flatMap(decode(stored), handler) : handler
+        })
       )
   }
 }

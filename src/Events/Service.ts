@@ -8,8 +8,10 @@ import { Refused } from "../internal/json.js"
 import { clockOf, monotonicMicros } from "../internal/monotonic.js"
 import { Telemetry } from "../Telemetry.js"
 import type { Backend, Expectation } from "./Backend.js"
+import { consume } from "./Consumer/Consume.js"
+import { decodeDeadLetters, decodeOptions, decodeReplay } from "./Consumer/Options.js"
 import { choose, decodeCriteria, type Query } from "./Criteria.js"
-import { decodeEvent, type NewEvent, type StoredEvent } from "./Event.js"
+import { decodeEvent, type NewEvent, nameProblem, type StoredEvent } from "./Event.js"
 import { decodeExpectation } from "./Expectation.js"
 import * as Failures from "./Failures.js"
 import { paged, subscribed } from "./Streams.js"
@@ -97,6 +99,12 @@ export const make = (backend: Backend): Effect.Effect<Events.Service, never, Tel
       open: (query: Query) => Stream.Stream<StoredEvent, EventError>
     ): Stream.Stream<StoredEvent, EventError> => Stream.unwrap(Effect.map(query(operation, criteria), open))
 
+    const invalid = (operation: string, refused: Refused) => reject(operation)(Failures.invalidConsumer(refused))
+
+    /** What is asked of the stored state of consumers, with its failures told. */
+    const asked = <A>(operation: string, effect: Effect.Effect<A, EventError>): Effect.Effect<A, EventError> =>
+      Effect.catchAll(effect, reject(operation))
+
     return {
       reject,
 
@@ -163,6 +171,51 @@ export const make = (backend: Backend): Effect.Effect<Events.Service, never, Tel
               return Effect.succeed(count)
             }
           })
+        }),
+
+      consume: (options) =>
+        Effect.suspend(() => {
+          const settings = decodeOptions(options, backend.consumers.transact !== undefined)
+          if ("refused" in settings) {
+            return settings.of === "criteria"
+              ? reject("consume")(Failures.invalidCriteria(settings.refused))
+              : invalid("consume", settings.refused)
+          }
+          return Effect.catchAll(consume(backend, telemetry, settings), reject("consume"))
+        }),
+
+      deadLetters: (options) =>
+        Effect.suspend(() => {
+          const query = decodeDeadLetters(options)
+          if (query instanceof Refused) return invalid("deadLetters", query)
+          return asked("deadLetters", backend.consumers.deadLetters(query.consumer, query.after, query.limit))
+        }),
+
+      replay: (options) =>
+        Effect.suspend(() => {
+          const chosen = decodeReplay("replay", options)
+          if (chosen instanceof Refused) return invalid("replay", chosen)
+          return asked("replay", backend.consumers.replay(chosen.consumer, chosen.positions))
+        }),
+
+      removeDeadLetters: (options) =>
+        Effect.suspend(() => {
+          const chosen = decodeReplay("removeDeadLetters", options)
+          if (chosen instanceof Refused) return invalid("removeDeadLetters", chosen)
+          return asked("removeDeadLetters", backend.consumers.removeDeadLetters(chosen.consumer, chosen.positions))
+        }),
+
+      consumers: asked("consumers", backend.consumers.list),
+
+      forgetConsumer: (name) =>
+        Effect.suspend(() => {
+          const problem = nameProblem(name)
+          if (problem !== undefined) return invalid("forgetConsumer", new Refused("name", problem))
+          return Effect.flatMap(asked("forgetConsumer", backend.consumers.forget(name)), (outcome) =>
+            outcome === "active"
+              ? invalid("forgetConsumer", new Refused("name", `${JSON.stringify(name)} is active: end it first`))
+              : Effect.succeed(outcome === "forgotten")
+          )
         })
     }
   })

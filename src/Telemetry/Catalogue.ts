@@ -45,6 +45,36 @@ export const catalogue = {
     measurements: ["count"],
     metadata: []
   },
+  "events.consumer.lease": {
+    when: "A consumer became the active one of its name, ended, or lost its lease",
+    measurements: ["count"],
+    metadata: ["name", "outcome"]
+  },
+  "events.consumer.handled": {
+    when: "An event was handled; the duration is that of all attempts",
+    measurements: ["duration", "attempts"],
+    metadata: ["name", "type"]
+  },
+  "events.consumer.retry": {
+    when: "An event is tried again",
+    measurements: ["attempt"],
+    metadata: ["name", "type", "position"]
+  },
+  "events.consumer.dead_letter": {
+    when: "An event, or a replay of one, has failed for good",
+    measurements: ["attempts"],
+    metadata: ["name", "type", "position"]
+  },
+  "events.consumer.lag": {
+    when: "Told by the active consumer every 10 seconds; at most 10,000 events are counted",
+    measurements: ["behind", "age"],
+    metadata: ["name"]
+  },
+  "events.consumer.unavailable": {
+    when: "The store did not answer a consumer, which tries again",
+    measurements: ["count", "delay"],
+    metadata: ["name", "reason"]
+  },
   "telemetry.handler.failure": {
     when: "A handler threw, failed, died or had too many runs in progress",
     measurements: ["count"],

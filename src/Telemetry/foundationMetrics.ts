@@ -1,4 +1,4 @@
-import { counter, type Definition, distribution, sum } from "./Definition.js"
+import { counter, type Definition, distribution, lastValue, sum } from "./Definition.js"
 
 /**
  * Metrics of the library's own events: what an operator asks first. Tagged by what a program names (circuits, limits,
@@ -26,6 +26,25 @@ export const foundationMetrics: ReadonlyArray<Definition> = [
   sum("events.store", { measurement: "count", description: "Events that were stored" }),
   distribution("events.store", { measurement: "duration", unit: "ms", description: "How long storing took" }),
   counter("events.rejected", { tags: ["operation", "reason"], description: "Events and criteria that were refused" }),
+  distribution("events.consumer.handled", {
+    measurement: "duration",
+    unit: "ms",
+    tags: ["name"],
+    description: "How long events took a consumer, retries included"
+  }),
+  counter("events.consumer.retry", { tags: ["name"], description: "Events that a consumer tried again" }),
+  counter("events.consumer.dead_letter", { tags: ["name"], description: "Events that a consumer could not handle" }),
+  lastValue("events.consumer.lag", {
+    measurement: "behind",
+    tags: ["name"],
+    description: "Events that wait for a consumer"
+  }),
+  lastValue("events.consumer.lag", {
+    measurement: "age",
+    unit: "ms",
+    tags: ["name"],
+    description: "How old the oldest event is that waits for a consumer"
+  }),
   counter("service_registry.register", { tags: ["kind"], description: "Registrations" }),
   counter("service_registry.unregister", { tags: ["kind", "reason"], description: "Registrations that ended" }),
   counter("telemetry.handler.failure", { tags: ["handler"], description: "Failures of telemetry handlers" })

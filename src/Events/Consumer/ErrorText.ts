@@ -48,7 +48,7 @@ const describe = (error: unknown): string => {
 
 /** What looks like a credential, wherever it stands in a text. */
 const secrets: ReadonlyArray<readonly [RegExp, string]> = [
-  [/-----BEGIN[^]*?(-----END[^-]{0,64}-----|$)/g, "<redacted>"],
+  [/-----BEGIN[\s\S]*?(-----END[^-]{0,64}-----|$)/g, "<redacted>"],
   [/\b([a-z][a-z0-9+.-]{0,31}:\/\/[^/?#\s:@]*):[^/?#\s]*@/gi, "$1:<redacted>@"],
   [/\b(Bearer|Basic)\s+[\w+/=.~-]+/gi, "$1 <redacted>"],
   [

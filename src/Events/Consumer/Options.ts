@@ -172,7 +172,9 @@ export interface ReplayOptions {
 /** How many dead letters one call answers, or names by their position. */
 const mostListed = 1000
 
-export const decodeDeadLetters = (input: DeadLettersOptions): Required<DeadLettersOptions> | Refused => {
+export const decodeDeadLetters = (
+  input: DeadLettersOptions
+): { readonly consumer: string; readonly after: number; readonly limit: number } | Refused => {
   const unknown = unknownField("deadLetters", input, ["consumer", "after", "limit"])
   if (unknown !== undefined) return unknown
   const { after = 0, consumer, limit = 100 } = input

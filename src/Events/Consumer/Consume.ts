@@ -1,0 +1,115 @@
+import { hostname } from "node:os"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { EventError } from "../../FoundationError.js"
+import { deadline } from "../../internal/deadline.js"
+import { Refused } from "../../internal/json.js"
+import { monotonicMicros } from "../../internal/monotonic.js"
+import type { Telemetry } from "../../Telemetry.js"
+import type { Backend } from "../Backend.js"
+import { everything } from "../Criteria.js"
+import { invalidConsumer } from "../Failures.js"
+import type { Settings } from "./Options.js"
+import { passes, patienceOf } from "./Patience.js"
+import type { Claim, Claimed } from "./Store.js"
+import { type Lost, Tenure } from "./Tenure.js"
+import { reportLag, work } from "./Work.js"
+
+/** How often one that stands by looks whether it can take over, where the store does not tell. */
+const standbyInterval = 1000
+
+/** How long a consumer that ends waits for the store to take its lease back. Past it, the lease runs out by itself. */
+const releaseWithin = Duration.seconds(2)
+
+/** Host, process and a random part: for people to find the process by, and different for each consumer. */
+const makeOwner = (): string => `${hostname().slice(0, 100)}/${process.pid}/${crypto.randomUUID().slice(0, 13)}`
+
+/**
+ * One consumer, until it is interrupted: it stands by until no other of its name is active, is active until it loses its
+ * lease, and begins anew.
+ */
+export const consume = <R>(
+  backend: Backend,
+  telemetry: Telemetry.Service,
+  settings: Settings<R>
+): Effect.Effect<never, EventError, R> => {
+  const { name } = settings
+  const { consumers } = backend
+  const patience = patienceOf(telemetry, name)
+
+  const tell = (outcome: "acquired" | "released" | "lost") =>
+    Effect.sync(() => telemetry.emit("events.consumer.lease", { count: 1 }, { name, outcome }))
+
+  const head = Effect.map(backend.read({ ...everything, limit: 0 }), ({ head }) => head)
+
+  const running = Effect.gen(function* () {
+    const changed = yield* patience.through(consumers.changes(name))
+    const startAfter = settings.startAfter === "head" ? yield* patience.through(head) : settings.startAfter
+    const { criteria, lease } = settings
+    const claim: Claim = { name, owner: makeOwner(), lease, criteria, startAfter }
+    /** How often in a row the store failed, without an event that was handled in between. */
+    let failures = 0
+
+    const activeFrom = (since: number, { position, replays, token }: Extract<Claimed, { _tag: "Active" }>) =>
+      new Tenure({ name, owner: claim.owner, token, lease }, consumers, patience, { since, position, replays })
+
+    /** Active, until the lease is lost or the store fails such that only a new claim tells how far this one had come. */
+    const active = (tenure: Tenure): Effect.Effect<never, Lost | EventError, R> =>
+      Effect.gen(function* () {
+        yield* tell("acquired")
+        const stored = yield* patience.through(backend.changes)
+        const replay = Effect.map(changed, () => {
+          tenure.replays = true
+        })
+        const parts = { settings, backend, telemetry, patience, tenure, idle: Effect.raceFirst(stored, replay) }
+        return yield* Effect.raceFirst(Effect.raceFirst(work(parts), tenure.renewing), reportLag(parts))
+      }).pipe(Effect.scoped)
+
+    const giveBack = (position: number) =>
+      Effect.ignore(deadline(consumers.release(name, claim.owner, position), releaseWithin, () => undefined))
+
+    /** Waits, where the store failed. The answer of a claim may be lost, so that it has to be given back all the same. */
+    const overcome = (error: EventError): Effect.Effect<void, EventError> =>
+      passes(error) ? patience.wait(error, failures++) : Effect.fail(error)
+
+    /** One claim, and what comes of it. */
+    const turn = Effect.uninterruptibleMask((restore) =>
+      Effect.gen(function* () {
+        const since = monotonicMicros(yield* Clock.clockWith(Effect.succeed))
+        const claimed = yield* restore(Effect.catchAll(consumers.claim(claim), overcome)).pipe(
+          Effect.onInterrupt(() => giveBack(0))
+        )
+        if (claimed === undefined) return
+        if (claimed._tag === "OtherCriteria") return yield* Effect.fail(otherCriteria(claimed.criteria))
+        if (claimed._tag === "Standby") {
+          const wait = Duration.millis(Math.min(Math.max(1, claimed.remaining), standbyInterval))
+          return yield* restore(Effect.raceFirst(changed, Effect.sleep(wait)))
+        }
+        const tenure = activeFrom(since, claimed)
+        yield* restore(
+          active(tenure).pipe(
+            Effect.catchAll((failure) => {
+              if (tenure.position > claimed.position) failures = 0
+              return failure._tag === "Lost" ? tell("lost") : overcome(failure)
+            })
+          )
+        ).pipe(
+          // Whatever else ends it, an interruption above all.
+          Effect.onError(() => Effect.zipRight(giveBack(tenure.position), tell("released")))
+        )
+      })
+    )
+    return yield* Effect.forever(turn)
+  })
+
+  return Effect.interruptible(Effect.scoped(running))
+}
+
+const otherCriteria = (criteria: string): EventError =>
+  invalidConsumer(
+    new Refused(
+      "criteria",
+      `are not those that this name was first used with, ${criteria}: give the consumer another name, and startAfter to go on from a position`
+    )
+  )
