@@ -34,7 +34,7 @@ export class ConfigError extends Schema.TaggedError<ConfigError>("effect-foundat
   "ConfigError",
   {
     ...fields("config_error"),
-    reason: Schema.Literal("invalid_key", "invalid_value", "source_unavailable", "read_only"),
+    reason: Schema.Literal("invalid_key", "invalid_value", "source_unavailable", "read_only", "conflict"),
     /** The dotted path, where one value is to blame. */
     path: Schema.optional(Schema.String),
     /** The name of the source, where one is to blame. */
@@ -102,7 +102,8 @@ export class RegistryError extends Schema.TaggedError<RegistryError>("effect-fou
       "invalid_process",
       "invalid_metadata",
       "registry_full",
-      "storage_unavailable"
+      "storage_unavailable",
+      "stale"
     )
   },
   HttpApiSchema.annotations({ status: 500 })

@@ -1,4 +1,5 @@
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
@@ -41,9 +42,9 @@ export declare namespace ServiceRegistry {
       process: Process | string,
       metadata?: Metadata
     ) => Effect.Effect<Registration, AlreadyRegistered | RegistryError, Scope.Scope>
-    readonly lookup: (name: string) => Effect.Effect<Registration, ServiceNotFound>
-    readonly lookupOption: (name: string) => Effect.Effect<Option.Option<Registration>>
-    /** `lookup` in a synchronous step, for code that has no fiber to yield to. */
+    readonly lookup: (name: string) => Effect.Effect<Registration, ServiceNotFound | RegistryError>
+    readonly lookupOption: (name: string) => Effect.Effect<Option.Option<Registration>, RegistryError>
+    /** `lookup` in a synchronous step, for code that has no fiber to yield to. Undefined where that fails. */
     readonly unsafeLookup: (name: string) => Registration | undefined
     readonly waitFor: (name: string) => Effect.Effect<Registration, RegistryError>
     readonly list: (selection?: Selection) => Effect.Effect<ReadonlyArray<Registration>>
@@ -55,7 +56,10 @@ export declare namespace ServiceRegistry {
       metadata?: Metadata
     ) => Effect.Effect<Member, RegistryError, Scope.Scope>
     readonly members: (group: string) => Effect.Effect<ReadonlyArray<Member>>
-    readonly pick: (group: string, strategy?: Strategy) => Effect.Effect<Member, ServiceNotFound>
+    readonly pick: (group: string, strategy?: Strategy) => Effect.Effect<Member, ServiceNotFound | RegistryError>
+    readonly isValid: (registration: Registration | Member) => Effect.Effect<boolean>
+    readonly ended: (registration: Registration | Member) => Effect.Effect<EndReason>
+    readonly staleness: Effect.Effect<Duration.Duration>
   }
 }
 
@@ -68,7 +72,7 @@ const make = (
   { capacity = defaultCapacity }: ServiceRegistry.Options = {}
 ): Effect.Effect<ServiceRegistry.Service, ConfigError, Telemetry> =>
   Number.isSafeInteger(capacity) && capacity > 0 && capacity <= greatestCapacity
-    ? makeRegistry(backend, capacity)
+    ? Effect.map(makeRegistry(backend, capacity), ({ service }) => service)
     : Effect.suspend(
         () =>
           new ConfigError({
@@ -99,7 +103,10 @@ export class ServiceRegistry extends Context.Tag("effect-foundation/ServiceRegis
   /** A registry in the memory of this process, with the default capacity of 10,000,000. */
   static readonly layer: Layer.Layer<ServiceRegistry, never, Telemetry> = Layer.effect(
     ServiceRegistry,
-    Effect.flatMap(Memory.make, (backend) => makeRegistry(backend, defaultCapacity))
+    Effect.map(
+      Effect.flatMap(Memory.make, (backend) => makeRegistry(backend, defaultCapacity)),
+      ({ service }) => service
+    )
   )
 
   /** `layer` with another capacity. Fails with ConfigError if it is not a whole number from 1 to 16,000,000. */
@@ -153,6 +160,9 @@ export class ServiceRegistry extends Context.Tag("effect-foundation/ServiceRegis
    * The registration of the name. Fails with ServiceNotFound if there is none. One map read, whatever the number of
    * names.
    *
+   * RegistryError `stale` is only met where a registry is shared and told to fail when what it knows is too old. In
+   * memory it does not happen.
+   *
    * @example
    * import { ServiceRegistry, Telemetry } from "effect-foundation"
    * import { Effect, Layer } from "effect"
@@ -168,16 +178,16 @@ export class ServiceRegistry extends Context.Tag("effect-foundation/ServiceRegis
    */
   static readonly lookup = (
     name: string
-  ): Effect.Effect<ServiceRegistry.Registration, ServiceNotFound, ServiceRegistry> =>
+  ): Effect.Effect<ServiceRegistry.Registration, ServiceNotFound | RegistryError, ServiceRegistry> =>
     using((registry) => {
       const found = registry.unsafeLookup(name)
       return found === undefined ? registry.lookup(name) : Effect.succeed(found)
     })
 
-  /** The registration of the name, if there is one. */
+  /** The registration of the name, if there is one. RegistryError is that of `lookup`. */
   static readonly lookupOption = (
     name: string
-  ): Effect.Effect<Option.Option<ServiceRegistry.Registration>, never, ServiceRegistry> =>
+  ): Effect.Effect<Option.Option<ServiceRegistry.Registration>, RegistryError, ServiceRegistry> =>
     using((registry) => registry.lookupOption(name))
 
   /**
@@ -290,11 +300,63 @@ export class ServiceRegistry extends Context.Tag("effect-foundation/ServiceRegis
 
   /**
    * Chooses one running member of the group, by default in turns (`"round-robin"`); see {@link ServiceRegistry.Strategy}
-   * for the others. Fails with ServiceNotFound if there is no member to choose.
+   * for the others. Fails with ServiceNotFound if there is no member to choose. RegistryError is that of `lookup`.
    */
   static readonly pick = (
     group: string,
     strategy?: ServiceRegistry.Strategy
-  ): Effect.Effect<ServiceRegistry.Member, ServiceNotFound, ServiceRegistry> =>
+  ): Effect.Effect<ServiceRegistry.Member, ServiceNotFound | RegistryError, ServiceRegistry> =>
     using((registry) => registry.pick(group, strategy))
+
+  /**
+   * Whether this very registration or membership still counts, at this moment: it has not ended, and no other has its
+   * place. Where a lease keeps it, the answer turns false before another process can take the name, also when this one
+   * was stopped for a while. What is written elsewhere afterwards may still arrive late: let the other side refuse a
+   * `token` that is lower than one it has seen.
+   *
+   * @example
+   * import { ServiceRegistry, Telemetry } from "effect-foundation"
+   * import { Effect, Layer } from "effect"
+   *
+   * const program = Effect.gen(function* () {
+   *   const leader = yield* ServiceRegistry.register("leader", "http://localhost:8080")
+   *   if (yield* ServiceRegistry.isValid(leader)) yield* Effect.log(`leading, with token ${leader.token}`)
+   * })
+   *
+   * const layer = Layer.provide(ServiceRegistry.layer, Telemetry.layer)
+   * program.pipe(Effect.scoped, Effect.provide(layer), Effect.runPromise)
+   */
+  static readonly isValid = (
+    registration: ServiceRegistry.Registration | ServiceRegistry.Member
+  ): Effect.Effect<boolean, never, ServiceRegistry> => using((registry) => registry.isValid(registration))
+
+  /**
+   * Waits for the end of this very registration or membership, and returns why it ended. Work that may go on no longer
+   * than that races with it. If it has ended before the call, that is `"ended"` for a fiber and `"lost"` for the rest.
+   *
+   * @example
+   * import { ServiceRegistry, Telemetry } from "effect-foundation"
+   * import { Effect, Layer } from "effect"
+   *
+   * const lead = Effect.delay(Effect.succeed("done"), "10 millis")
+   * const program = Effect.gen(function* () {
+   *   const leader = yield* ServiceRegistry.register("leader", "http://localhost:8080")
+   *   yield* Effect.log(yield* Effect.race(lead, ServiceRegistry.ended(leader)))
+   * })
+   *
+   * const layer = Layer.provide(ServiceRegistry.layer, Telemetry.layer)
+   * program.pipe(Effect.scoped, Effect.provide(layer), Effect.runPromise)
+   */
+  static readonly ended = (
+    registration: ServiceRegistry.Registration | ServiceRegistry.Member
+  ): Effect.Effect<ServiceRegistry.EndReason, never, ServiceRegistry> =>
+    using((registry) => registry.ended(registration))
+
+  /**
+   * For how long what is known of other processes may have been out of date; 0 in memory, where there are none. What is
+   * registered here is known at all times.
+   */
+  static readonly staleness: Effect.Effect<Duration.Duration, never, ServiceRegistry> = using(
+    (registry) => registry.staleness
+  )
 }

@@ -9,6 +9,7 @@ import {
   OperationTimeout,
   RateLimited,
   RateLimiter,
+  RegistryError,
   ServiceNotFound,
   ServiceRegistry,
   StoreUnavailable
@@ -18,7 +19,12 @@ import { circuitOpen, FoundationTest, limitExhausted } from "effect-foundation/T
 /** An API whose endpoints declare the errors as they are. */
 const Api = HttpApi.make("api").add(
   HttpApiGroup.make("services")
-    .add(HttpApiEndpoint.get("lookup", "/lookup").addSuccess(Schema.String).addError(ServiceNotFound))
+    .add(
+      HttpApiEndpoint.get("lookup", "/lookup")
+        .addSuccess(Schema.String)
+        .addError(ServiceNotFound)
+        .addError(RegistryError)
+    )
     .add(HttpApiEndpoint.get("register", "/register").addSuccess(Schema.String).addError(AlreadyRegistered))
     .add(
       HttpApiEndpoint.get("charge", "/charge")

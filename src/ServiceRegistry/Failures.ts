@@ -1,3 +1,4 @@
+import * as Duration from "effect/Duration"
 import { AlreadyRegistered, RegistryError, ServiceNotFound } from "../FoundationError.js"
 import { hotError } from "../internal/hotError.js"
 import type { Refused } from "../internal/json.js"
@@ -55,6 +56,26 @@ export const registryFull = (name: string, capacity: number): RegistryError =>
     "registry_full",
     `Cannot register ${quoted(name)}: the registry holds its capacity of ${capacity} registrations and memberships`,
     { name, capacity }
+  )
+
+/** `problem` says what the store failed with and what to do about it. */
+export const storageUnavailable = (problem: string, context: Record<string, unknown> = {}): RegistryError =>
+  refused("storage_unavailable", `The registry's database cannot be used: ${problem}`, context)
+
+export const notAdvertised = (name: string): RegistryError =>
+  invalidProcess(
+    name,
+    "a fiber is seen by other processes as the address of this one, which is not stated: set the option `advertise`, or " +
+      "register an address"
+  )
+
+export const stale = (name: string, staleness: Duration.Duration, bound: Duration.Duration): RegistryError =>
+  refused(
+    "stale",
+    `Whether ${quoted(name)} is registered is not known: what is known of other processes may be ` +
+      `${Duration.format(staleness)} old, and maxStaleness is ${Duration.format(bound)}. See that the database can be ` +
+      "reached, or try again",
+    { name, stalenessMillis: Duration.toMillis(staleness), maxStalenessMillis: Duration.toMillis(bound) }
   )
 
 const refused = (reason: RegistryError["reason"], message: string, context: Record<string, unknown>): RegistryError =>

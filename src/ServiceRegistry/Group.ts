@@ -1,8 +1,11 @@
-import { isAlive, type Member } from "./Registration.js"
+import type { Lease } from "./Backend.js"
+import { counts, type Member } from "./Registration.js"
 
 /** The place of a member in its group. */
 export interface Seat {
-  readonly member: Member
+  /** Replaced when its metadata are. */
+  member: Member
+  readonly lease: Lease | undefined
   index: number
   previous: Seat
   next: Seat
@@ -25,8 +28,8 @@ export class Group {
     return this.seats.length
   }
 
-  join(member: Member): Seat {
-    const seat = { member, index: this.seats.length } as Seat // its neighbours follow on the next lines
+  join(member: Member, lease?: Lease): Seat {
+    const seat = { member, lease, index: this.seats.length } as Seat // its neighbours follow on the next lines
     const turn = this.turn ?? seat
     seat.next = turn
     seat.previous = turn === seat ? seat : turn.previous
@@ -50,23 +53,34 @@ export class Group {
   /** The living member whose turn it is; its next turn comes after all others had theirs. */
   takeTurn(): Member | undefined {
     for (let left = this.seats.length; left > 0 && this.turn !== undefined; left--) {
-      const { member, next } = this.turn
+      const { lease, member, next } = this.turn
       this.turn = next
-      if (isAlive(member.process)) return member
+      if (counts(member.process, lease)) return member
     }
     return undefined
   }
 
-  /** The member at this place of the array, dead or alive. */
+  /** The member at this place of the array, if it is alive. */
   at(index: number): Member | undefined {
-    return this.seats[index]?.member
+    const seat = this.seats[index]
+    return seat !== undefined && counts(seat.member.process, seat.lease) ? seat.member : undefined
+  }
+
+  /** Whether the member of this token is there, and alive. */
+  has(token: number): boolean {
+    return this.seats.some((seat) => seat.member.token === token && counts(seat.member.process, seat.lease))
+  }
+
+  /** The tokens of all members, dead or alive. */
+  tokens(): Array<number> {
+    return this.seats.map(({ member }) => member.token)
   }
 
   /** The living members, in the order in which they joined. */
   members(): Array<Member> {
     return this.seats
+      .filter(({ lease, member }) => counts(member.process, lease))
       .map((seat) => seat.member)
-      .filter((member) => isAlive(member.process))
       .sort((a, b) => a.token - b.token)
   }
 }

@@ -1,7 +1,7 @@
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type { Group } from "./Group.js"
-import { isAlive, type Member } from "./Registration.js"
+import type { Member } from "./Registration.js"
 import { rendezvous } from "./Rendezvous.js"
 
 /**
@@ -32,7 +32,7 @@ export const pickFrom = (group: () => Group | undefined, strategy: Strategy): Ef
 const atRandom = (group: Group | undefined, chance: number): Effect.Effect<Member | undefined> => {
   if (group === undefined) return Effect.succeed(undefined)
   const member = group.at(Math.floor(chance * group.size))
-  if (member !== undefined && isAlive(member.process)) return Effect.succeed(member)
+  if (member !== undefined) return Effect.succeed(member)
   // A dead one is there only until its observers have run: so the living are drawn from anew, at the cost of a list.
   return Effect.map(Random.next, (again) => {
     const living = group.members()

@@ -1,4 +1,5 @@
 import type * as Fiber from "effect/Fiber"
+import type { Lease } from "./Backend.js"
 import type { Metadata } from "./Metadata.js"
 
 /** What is registered: a running fiber, or the address of something that runs elsewhere. */
@@ -27,9 +28,14 @@ export interface Member {
 }
 
 /**
- * Why a registration ended: its scope closed, or its fiber ended. Both are told once, by whichever came first.
+ * Why a registration ended, told once, by whichever came first.
+ *
+ * - `"closed"`: its scope closed; or the process that held it gave it up, if that is another.
+ * - `"ended"`: its fiber ended.
+ * - `"expired"`: its process did not renew the lease in time, because it or its way to the database was down.
+ * - `"lost"`: it is gone, and no end was heard of: somebody has removed it, or it ended while this process was cut off.
  */
-export type EndReason = "closed" | "ended"
+export type EndReason = "closed" | "ended" | "expired" | "lost"
 
 /** What a watcher is told. `Snapshot` is the whole state: it replaces all that was told before. */
 export type Change =
@@ -49,3 +55,7 @@ export const selects = (selection: Selection, name: string): boolean => {
 
 /** Whether the process can still be used. An address always can, as far as the registry knows. */
 export const isAlive = (process: Process): boolean => process instanceof URL || process.unsafePoll() === null
+
+/** Whether a registration counts now: its process can still be used, and its lease has not run out. */
+export const counts = (process: Process, lease: Lease | undefined): boolean =>
+  isAlive(process) && (lease === undefined || lease.holds())

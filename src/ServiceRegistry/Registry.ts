@@ -1,4 +1,5 @@
 import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as ExecutionStrategy from "effect/ExecutionStrategy"
@@ -6,78 +7,81 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
-import { type AlreadyRegistered, RegistryError } from "../FoundationError.js"
+import { type AlreadyRegistered, RegistryError, type ServiceNotFound } from "../FoundationError.js"
 import { clockOf, monotonicMicros } from "../internal/monotonic.js"
 import type { ServiceRegistry } from "../ServiceRegistry.js"
 import { Telemetry } from "../Telemetry.js"
 import { acceptClaim, copyMetadata, refuseName } from "./Accept.js"
-import type { Backend, Claim } from "./Backend.js"
+import type { Backend, Claim, Grant } from "./Backend.js"
 import * as Failures from "./Failures.js"
 import { Feed } from "./Feed.js"
-import type { Seat } from "./Group.js"
+import type { HeldName, HeldSeat, Hold } from "./Hold.js"
 import { Lifelines } from "./Lifelines.js"
-import { noMetadata } from "./Metadata.js"
+import { type Metadata, noMetadata } from "./Metadata.js"
 import { pickFrom } from "./Pick.js"
-import { type EndReason, isAlive, type Process, type Registration } from "./Registration.js"
+import { counts, type EndReason, isAlive, type Member, type Registration } from "./Registration.js"
+import { type Doors, Holds, type Replica } from "./Replica.js"
 import { Table } from "./Table.js"
 import { Waiters } from "./Waiters.js"
 import { watchStream } from "./Watch.js"
 
-/** What a granted claim is until its end. */
-interface Held {
-  readonly name: string
-  readonly process: Process
-  readonly token: number
-  readonly clock: Clock.Clock
-  readonly since: number
-  ended: boolean
-  /** Of a fiber, where the release is: a child of the caller's scope, so that its end leaves nothing behind there. */
-  slot: Scope.CloseableScope | undefined
-}
-
-interface HeldName extends Held {
-  readonly kind: "name"
-  registration: Registration
-}
-
-interface HeldSeat extends Held {
-  readonly kind: "group"
-  readonly seat: Seat
-}
-
-type Hold = HeldName | HeldSeat
-
 /** Puts a granted claim into the table, or says why not: one step, in which nothing else runs. */
-type Enter<H extends Hold, E> = (claim: Claim, token: number, clock: Clock.Clock) => Either.Either<H, E>
+type Enter<H extends Hold, E> = (claim: Claim, grant: Grant, clock: Clock.Clock) => Either.Either<H, E>
 
-export const makeRegistry = (
-  backend: Backend,
-  capacity: number
-): Effect.Effect<ServiceRegistry.Service, never, Telemetry> =>
+export interface Registry {
+  readonly service: ServiceRegistry.Service
+  /** For a backend that is shared: how it changes the table. */
+  readonly replica: Replica
+}
+
+export const makeRegistry = (backend: Backend, capacity: number): Effect.Effect<Registry, never, Telemetry> =>
   Effect.gen(function* () {
     const telemetry = yield* Telemetry
     const runtime = yield* Effect.runtime<never>()
+    const clock = yield* Effect.clock
+    const { shared } = backend
     const table = new Table<HeldName>()
     const feed = new Feed()
     const waiters = new Waiters<Registration>()
+    const mourners = new Waiters<EndReason>()
+    // A process alone is spared the index.
+    const holds = shared === undefined ? undefined : new Holds()
 
-    /** Takes the hold out, once. All state has changed before anyone is told, since who is told may come back here. */
-    const end = (hold: Hold, reason: EndReason): void => {
-      if (hold.ended) return
-      hold.ended = true
-      if (!(hold.process instanceof URL)) lifelines.remove(hold.process, hold)
+    /** Takes the hold out of the table. All state has changed before anyone is told, since who is told may come back here. */
+    const leave = (hold: Hold, reason: EndReason): void => {
+      const { token } = hold
       if (hold.kind === "group") table.leave(hold.seat)
-      else {
-        table.remove(hold)
+      else table.remove(hold)
+      if (hold.isOwn) shared?.letGo({ kind: hold.kind, name: hold.name, token })
+      if (hold.kind === "name") {
         feed.publish(hold.name, { _tag: "Unregistered", registration: hold.registration, reason })
       }
-      if (!telemetry.enabled("service_registry.unregister")) return
+      mourners.wake(String(token), reason)
+      if (!hold.isOwn || !telemetry.enabled("service_registry.unregister")) return
       const duration = (monotonicMicros(hold.clock) - hold.since) / 1000
       telemetry.emit(
         "service_registry.unregister",
         { count: 1, duration },
         { name: hold.name, kind: hold.kind, reason }
       )
+    }
+
+    /** Ends the hold for good, once. */
+    const end = (hold: Hold, reason: EndReason): void => {
+      const { state } = hold
+      if (state === "over") return
+      hold.state = "over"
+      holds?.remove(hold)
+      if (!(hold.process instanceof URL)) lifelines.remove(hold.process, hold)
+      if (state === "in") leave(hold, reason)
+    }
+
+    /** Ends the hold for now: as long as its scope is open and its fiber runs, it may be granted anew. */
+    const lapse = (hold: Hold, reason: EndReason): void => {
+      if (hold.state !== "in") return
+      hold.state = "lapsed"
+      holds?.lapse(hold)
+      leave(hold, reason)
     }
 
     /** Ends what a dead fiber held. Its observers run in no fiber of ours, so the release runs in one of its own. */
@@ -99,18 +103,59 @@ export const makeRegistry = (
         // The fiber may have ended since the step that entered it, when there was no slot to close yet.
         return Effect.zipRight(
           Scope.addFinalizer(slot, release),
-          Effect.suspend(() => (hold.ended ? Scope.close(slot, Exit.void) : Effect.void))
+          Effect.suspend(() => (hold.state === "over" ? Scope.close(slot, Exit.void) : Effect.void))
         )
       })
     }
 
+    /** Tells of a hold that has just been put into the table. */
     const begin = (hold: Hold): void => {
-      if (!(hold.process instanceof URL)) lifelines.add(hold.process, hold)
+      holds?.add(hold)
       if (hold.kind === "name") {
         feed.publish(hold.name, { _tag: "Registered", registration: hold.registration })
         waiters.wake(hold.name, hold.registration)
       }
-      telemetry.emit("service_registry.register", { count: 1 }, { name: hold.name, kind: hold.kind })
+      if (hold.isOwn) telemetry.emit("service_registry.register", { count: 1 }, { name: hold.name, kind: hold.kind })
+    }
+
+    /** Puts a name or a membership into the table. */
+    const enter = <K extends Claim["kind"]>(
+      { kind, metadata, name, process }: Claim & { readonly kind: K },
+      { at, lease, token }: Grant,
+      clock: Clock.Clock,
+      isOwn: boolean
+    ): Extract<Hold, { kind: K }> => {
+      const since = monotonicMicros(clock)
+      const when = at ?? clock.unsafeCurrentTimeMillis()
+      const held = {
+        name,
+        process,
+        token,
+        lease,
+        revision: 0,
+        clock,
+        since,
+        state: "in" as const,
+        isOwn,
+        slot: undefined
+      }
+      const hold: Hold =
+        kind === "name"
+          ? {
+              kind: "name",
+              ...held,
+              registration: Object.freeze({ name, process, metadata, token, registeredAt: when })
+            }
+          : {
+              kind: "group",
+              ...held,
+              seat: table.join(Object.freeze({ group: name, process, metadata, token, joinedAt: when }), lease)
+            }
+      if (hold.kind === "name") table.put(hold)
+      // The address of another cannot end.
+      if (!(process instanceof URL)) lifelines.add(process, hold)
+      begin(hold)
+      return hold as Extract<Hold, { kind: K }> // of the kind that was asked for
     }
 
     const refusalOf = (claim: Claim): RegistryError | undefined => {
@@ -118,43 +163,27 @@ export const makeRegistry = (
       return table.size >= capacity ? Failures.registryFull(claim.name, capacity) : undefined
     }
 
-    const heldOf = ({ name, process }: Claim, token: number, clock: Clock.Clock): Held => ({
-      name,
-      process,
-      token,
-      clock,
-      since: monotonicMicros(clock),
-      ended: false,
-      slot: undefined
-    })
-
-    const enterName: Enter<HeldName, AlreadyRegistered | RegistryError> = (claim, token, clock) => {
-      // A loop, since whoever is told of the burial may take the name.
+    const enterName: Enter<HeldName, AlreadyRegistered | RegistryError> = (claim, grant, clock) => {
+      // A loop, since whoever is told of an end may take the name.
       for (let holder = table.holder(claim.name); holder !== undefined; holder = table.holder(claim.name)) {
-        if (isAlive(holder.process))
+        if (holder.isOwn ? counts(holder.process, holder.lease) : holder.token > grant.token) {
           return Either.left(Failures.alreadyRegistered(claim.name, holder.registration.metadata))
-        bury(holder)
+        }
+        if (!holder.isOwn) end(holder, grant.former ?? "lost")
+        else if (isAlive(holder.process)) lapse(holder, "expired")
+        else bury(holder)
       }
       const refusal = refusalOf(claim)
-      if (refusal !== undefined) return Either.left(refusal)
-      const { name, process, metadata } = claim
-      const registeredAt = clock.unsafeCurrentTimeMillis()
-      const registration = Object.freeze({ name, process, metadata, token, registeredAt })
-      const hold: HeldName = { kind: "name", ...heldOf(claim, token, clock), registration }
-      table.put(hold)
-      begin(hold)
-      return Either.right(hold)
+      return refusal === undefined
+        ? Either.right(enter({ ...claim, kind: "name" }, grant, clock, true))
+        : Either.left(refusal)
     }
 
-    const enterSeat: Enter<HeldSeat, RegistryError> = (claim, token, clock) => {
+    const enterSeat: Enter<HeldSeat, RegistryError> = (claim, grant, clock) => {
       const refusal = refusalOf(claim)
-      if (refusal !== undefined) return Either.left(refusal)
-      const { name, process, metadata } = claim
-      const joinedAt = clock.unsafeCurrentTimeMillis()
-      const seat = table.join(Object.freeze({ group: name, process, metadata, token, joinedAt }))
-      const hold: HeldSeat = { kind: "group", ...heldOf(claim, token, clock), seat }
-      begin(hold)
-      return Either.right(hold)
+      return refusal === undefined
+        ? Either.right(enter({ ...claim, kind: "group" }, grant, clock, true))
+        : Either.left(refusal)
     }
 
     /**
@@ -163,18 +192,18 @@ export const makeRegistry = (
      */
     const hold = <H extends Hold, E1, E2>(
       claim: Claim | RegistryError,
-      ask: (claim: Claim) => Effect.Effect<number, E1>,
+      ask: (claim: Claim) => Effect.Effect<Grant, E1>,
       enter: Enter<H, E2>
     ): Effect.Effect<H, E1 | E2 | RegistryError, Scope.Scope> => {
       if (claim instanceof RegistryError) return Effect.fail(claim)
       return Effect.flatMap(Effect.scope, (scope) =>
-        Effect.flatMap(ask(claim), (token) =>
+        Effect.flatMap(ask(claim), (grant) =>
           Effect.withFiberRuntime<H, E2>((fiber) => {
-            const entered = enter(claim, token, clockOf(fiber))
+            const entered = enter(claim, grant, clockOf(fiber))
             return Either.isRight(entered)
               ? Effect.as(keep(entered.right, scope), entered.right)
               : Effect.zipRight(
-                  backend.release({ kind: claim.kind, name: claim.name, token }),
+                  backend.release({ kind: claim.kind, name: claim.name, token: grant.token }),
                   Effect.fail(entered.left)
                 )
           })
@@ -197,19 +226,29 @@ export const makeRegistry = (
         Effect.uninterruptible
       )
 
+    /** Replaces the metadata, unless it has newer ones. */
+    const change = (hold: Hold, metadata: Metadata, revision: number): void => {
+      if (hold.state !== "in" || revision < hold.revision) return
+      hold.revision = revision
+      if (hold.kind === "group") {
+        hold.seat.member = Object.freeze({ ...hold.seat.member, metadata })
+        return
+      }
+      hold.registration = Object.freeze({ ...hold.registration, metadata })
+      feed.publish(hold.name, { _tag: "Updated", registration: hold.registration })
+    }
+
     const update: ServiceRegistry.Service["update"] = (name, metadata) =>
       Effect.suspend(() => {
         const copied = copyMetadata(name, metadata)
         if (copied instanceof RegistryError) return Effect.fail(copied)
         const holder = table.holder(name)
-        if (holder === undefined) return Effect.fail(Failures.notFound(name))
-        return Effect.flatMap(backend.update(holder, copied), () => {
+        if (holder === undefined || !counts(holder.process, holder.lease)) return Effect.fail(Failures.notFound(name))
+        return Effect.flatMap(backend.update(holder, copied), (revision) => {
           // It may have ended while the backend was busy, and the name may be with another.
-          if (holder.ended || !isAlive(holder.process)) return Effect.fail(Failures.notFound(name))
-          const registration = Object.freeze({ ...holder.registration, metadata: copied })
-          holder.registration = registration
-          feed.publish(name, { _tag: "Updated", registration })
-          return Effect.succeed(registration)
+          if (holder.state !== "in" || !isAlive(holder.process)) return Effect.fail(Failures.notFound(name))
+          change(holder, copied, revision)
+          return Effect.succeed(holder.registration)
         })
       }).pipe(Effect.uninterruptible)
 
@@ -223,25 +262,90 @@ export const makeRegistry = (
         return Effect.sync(forget)
       })
 
-    return {
+    const isValid = (one: Registration | Member): boolean =>
+      "group" in one ? (table.group(one.group)?.has(one.token) ?? false) : table.find(one.name)?.token === one.token
+
+    const ended: ServiceRegistry.Service["ended"] = (one) =>
+      Effect.async((resume) => {
+        if (!isAlive(one.process)) return resume(Effect.succeed("ended"))
+        if (!isValid(one)) return resume(Effect.succeed("lost"))
+        const forget = mourners.add(String(one.token), (reason) => resume(Effect.succeed(reason)))
+        return Effect.sync(forget)
+      })
+
+    /** What is found, unless it is of another process, or nothing, and too old. */
+    const fresh = (name: string): Registration | RegistryError | undefined => {
+      const found = table.find(name)
+      if (shared === undefined || (found !== undefined && table.holder(name)?.isOwn === true)) return found
+      return shared.refusal(name) ?? found
+    }
+
+    const doors: Doors = {
+      holder: (name) => table.holder(name),
+      tokensIn: (group) => table.group(group)?.tokens() ?? [],
+      enter: ({ address, at, kind, metadata, name, revision, token }) => {
+        enter({ kind, name, process: address, metadata }, { token, at }, clock, false).revision = revision
+      },
+      end,
+      lapse,
+      change,
+      revive: (hold, { at, lease, token }) => {
+        if (hold.state !== "lapsed" || !isAlive(hold.process)) return false
+        holds?.remove(hold)
+        Object.assign(hold, { state: "in", token, lease, revision: 0, since: monotonicMicros(hold.clock) })
+        if (hold.kind === "name") {
+          const { metadata, name, process } = hold.registration
+          const registeredAt = at ?? hold.registration.registeredAt
+          hold.registration = Object.freeze({ name, process, metadata, token, registeredAt })
+          table.put(hold)
+        } else {
+          const { group, joinedAt, metadata, process } = hold.seat.member
+          hold.seat = table.join(Object.freeze({ group, process, metadata, token, joinedAt: at ?? joinedAt }), lease)
+        }
+        begin(hold)
+        return true
+      },
+      forsake: (hold) => {
+        end(hold, "lost")
+        telemetry.emit("service_registry.conflict", { count: 1 }, { name: hold.name })
+      }
+    }
+
+    const service: ServiceRegistry.Service = {
       register,
       join,
       update,
       waitFor,
-      unsafeLookup: (name) => table.find(name),
+      ended,
+      isValid: (one) => Effect.sync(() => isValid(one)),
+      unsafeLookup: (name) => {
+        const found = fresh(name)
+        return found instanceof RegistryError ? undefined : found
+      },
       lookup: (name) =>
-        Effect.suspend(() => {
-          const found = table.find(name)
-          return found === undefined ? Effect.fail(Failures.notFound(name)) : Effect.succeed(found)
+        Effect.suspend((): Effect.Effect<Registration, ServiceNotFound | RegistryError> => {
+          const found = fresh(name)
+          if (found === undefined) return Effect.fail(Failures.notFound(name))
+          return found instanceof RegistryError ? Effect.fail(found) : Effect.succeed(found)
         }),
-      lookupOption: (name) => Effect.sync(() => Option.fromNullable(table.find(name))),
+      lookupOption: (name) =>
+        Effect.suspend(() => {
+          const found = fresh(name)
+          return found instanceof RegistryError ? Effect.fail(found) : Effect.succeed(Option.fromNullable(found))
+        }),
       list: (options = {}) => Effect.sync(() => table.list(options)),
       watch: (options = {}) => watchStream(feed, (selection) => table.list(selection), options),
       members: (group) => Effect.sync(() => table.group(group)?.members() ?? []),
       pick: (group, strategy = "round-robin") =>
-        Effect.flatMap(
-          pickFrom(() => table.group(group), strategy),
-          (member) => (member === undefined ? Effect.fail(Failures.nobodyIn(group)) : Effect.succeed(member))
-        )
+        Effect.suspend((): Effect.Effect<Member, ServiceNotFound | RegistryError> => {
+          const refusal = shared?.refusal(group)
+          if (refusal !== undefined) return Effect.fail(refusal)
+          return Effect.flatMap(
+            pickFrom(() => table.group(group), strategy),
+            (member) => (member === undefined ? Effect.fail(Failures.nobodyIn(group)) : Effect.succeed(member))
+          )
+        }),
+      staleness: Effect.sync(() => Duration.micros(BigInt(shared?.staleness() ?? 0)))
     }
+    return { service, replica: holds?.replica(doors) ?? new Holds().replica(doors) }
   })

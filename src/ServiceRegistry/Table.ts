@@ -1,14 +1,16 @@
+import type { Lease } from "./Backend.js"
 import { Group, type Seat } from "./Group.js"
-import { isAlive, type Member, type Registration, type Selection, selects } from "./Registration.js"
+import { counts, type Member, type Registration, type Selection, selects } from "./Registration.js"
 
 /** Who has a name. The registration in it is replaced when it is updated; the holder stays the same. */
 export interface Holder {
   registration: Registration
+  readonly lease?: Lease | undefined
 }
 
 /**
  * The names and groups of one registry. To find, add or remove one takes the same time whatever their number. Of a dead
- * fiber nothing is answered, even in the moment before its observers have taken it out.
+ * fiber nothing is answered, even in the moment before its observers have taken it out; nor of a lease that has run out.
  */
 export class Table<H extends Holder> {
   private readonly holders = new Map<string, H>()
@@ -21,8 +23,8 @@ export class Table<H extends Holder> {
   }
 
   find(name: string): Registration | undefined {
-    const registration = this.holders.get(name)?.registration
-    return registration !== undefined && isAlive(registration.process) ? registration : undefined
+    const holder = this.holders.get(name)
+    return holder !== undefined && counts(holder.registration.process, holder.lease) ? holder.registration : undefined
   }
 
   /** Who has the name, dead or alive. */
@@ -47,24 +49,25 @@ export class Table<H extends Holder> {
       return found === undefined ? [] : [found]
     }
     const listed: Array<Registration> = []
-    for (const { registration } of this.holders.values()) {
-      if (selects(selection, registration.name) && isAlive(registration.process)) listed.push(registration)
+    for (const { lease, registration } of this.holders.values()) {
+      if (selects(selection, registration.name) && counts(registration.process, lease)) listed.push(registration)
     }
-    return listed
+    // Those of other processes may be heard of in another order. What is in order already is sorted in one pass.
+    return listed.sort((a, b) => a.token - b.token)
   }
 
   group(name: string): Group | undefined {
     return this.groups.get(name)
   }
 
-  join(member: Member): Seat {
+  join(member: Member, lease?: Lease): Seat {
     let group = this.groups.get(member.group)
     if (group === undefined) {
       group = new Group()
       this.groups.set(member.group, group)
     }
     this.seats++
-    return group.join(member)
+    return group.join(member, lease)
   }
 
   leave(seat: Seat): void {

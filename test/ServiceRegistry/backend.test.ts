@@ -20,14 +20,14 @@ const recording = Effect.gen(function* () {
         Deferred.await(gate),
         Effect.sync(() => {
           asked.push(`${what} ${++last}`)
-          return last
+          return { token: last }
         })
       )
     )
   const backend: ServiceRegistry.Backend = {
     claim: ({ name }) => grant(`claim ${name}`),
     join: ({ name }) => grant(`join ${name}`),
-    update: ({ name, token }) => unlessAway(Effect.sync(() => void asked.push(`update ${name} ${token}`))),
+    update: ({ name, token }) => unlessAway(Effect.sync(() => asked.push(`update ${name} ${token}`))),
     release: ({ kind, name, token }) => Effect.sync(() => void asked.push(`release ${kind} ${name} ${token}`))
   }
   const registry = yield* ServiceRegistry.make(backend)

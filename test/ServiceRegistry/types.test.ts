@@ -15,10 +15,10 @@ it("each function states its failures and needs, and no more", () => {
     Effect.Effect<ServiceRegistry.Member, RegistryError, ServiceRegistry | Scope.Scope>
   >()
   expectTypeOf(ServiceRegistry.lookup).returns.toEqualTypeOf<
-    Effect.Effect<ServiceRegistry.Registration, ServiceNotFound, ServiceRegistry>
+    Effect.Effect<ServiceRegistry.Registration, ServiceNotFound | RegistryError, ServiceRegistry>
   >()
   expectTypeOf(ServiceRegistry.lookupOption).returns.toEqualTypeOf<
-    Effect.Effect<Option.Option<ServiceRegistry.Registration>, never, ServiceRegistry>
+    Effect.Effect<Option.Option<ServiceRegistry.Registration>, RegistryError, ServiceRegistry>
   >()
   expectTypeOf(ServiceRegistry.waitFor).returns.toEqualTypeOf<
     Effect.Effect<ServiceRegistry.Registration, RegistryError, ServiceRegistry>
@@ -27,7 +27,7 @@ it("each function states its failures and needs, and no more", () => {
     Effect.Effect<ServiceRegistry.Registration, ServiceNotFound | RegistryError, ServiceRegistry>
   >()
   expectTypeOf(ServiceRegistry.pick).returns.toEqualTypeOf<
-    Effect.Effect<ServiceRegistry.Member, ServiceNotFound, ServiceRegistry>
+    Effect.Effect<ServiceRegistry.Member, ServiceNotFound | RegistryError, ServiceRegistry>
   >()
   expectTypeOf(ServiceRegistry.watch).returns.toEqualTypeOf<
     Stream.Stream<ServiceRegistry.Change, never, ServiceRegistry>

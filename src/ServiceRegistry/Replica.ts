@@ -1,0 +1,137 @@
+import type { Claim, Grant, Lease } from "./Backend.js"
+import type { HeldName, Hold } from "./Hold.js"
+import type { Metadata } from "./Metadata.js"
+import type { EndReason } from "./Registration.js"
+
+/** A registration or membership as the store of all processes has it. */
+export interface Row {
+  readonly kind: Claim["kind"]
+  readonly name: string
+  readonly token: number
+  readonly address: URL
+  readonly metadata: Metadata
+  /** Of the metadata: grows with each change of them. */
+  readonly revision: number
+  /** When it was granted, in milliseconds since the epoch. */
+  readonly at: number
+  /** Whether this process has claimed it. */
+  readonly isOwn: boolean
+}
+
+/** A name or a group. */
+export type Place = Pick<Claim, "kind" | "name">
+
+/** What a read of the store has answered. */
+export interface Seen {
+  /** When the read began, on the monotonic clock: what was granted later need not be in it. */
+  readonly began: number
+  /** Which names and groups were read: all rows of these are in it. */
+  readonly of: "all" | ReadonlyArray<Place>
+  readonly rows: ReadonlyArray<Row>
+}
+
+/** A claim of this process whose lease was lost while its scope stayed open. */
+export type Lapsed = Claim & { readonly token: number }
+
+/**
+ * The table of this process, as its backend changes it: what the others hold, and what becomes of our own when a lease is
+ * lost. Each runs in one step.
+ */
+export interface Replica {
+  /** The tokens in the table that should be in what was seen and are not. */
+  readonly missing: (seen: Seen) => ReadonlyArray<number>
+  /** Brings the table to what was seen. `reasons` tells why the missing ones have ended, where that is known. */
+  readonly apply: (seen: Seen, reasons: ReadonlyMap<number, EndReason>) => void
+  /** Takes out all that was granted under the lease. */
+  readonly lapse: (lease: Lease, reason: EndReason) => void
+  /** Whose lease was lost, and who would have it back. */
+  readonly lapsed: () => ReadonlyArray<Lapsed>
+  /** Puts a lapsed one back under a new grant. False if it is over by now: then the grant is to be released. */
+  readonly revive: (token: number, grant: Grant) => boolean
+  /** Another has the name of the lapsed one by now: it stays lost. */
+  readonly forsake: (token: number) => void
+}
+
+/** How the table changes. */
+export interface Doors {
+  readonly holder: (name: string) => HeldName | undefined
+  /** The tokens in the group. */
+  readonly tokensIn: (group: string) => ReadonlyArray<number>
+  readonly enter: (row: Row) => void
+  readonly end: (hold: Hold, reason: EndReason) => void
+  readonly lapse: (hold: Hold, reason: EndReason) => void
+  readonly change: (hold: Hold, metadata: Metadata, revision: number) => void
+  readonly revive: (hold: Hold, grant: Grant) => boolean
+  readonly forsake: (hold: Hold) => void
+}
+
+/** All that is in the table, and all that has lapsed, by token. */
+export class Holds {
+  private readonly present = new Map<number, Hold>()
+  private readonly lapsed = new Map<number, Hold>()
+
+  add(hold: Hold): void {
+    this.present.set(hold.token, hold)
+  }
+  lapse(hold: Hold): void {
+    this.present.delete(hold.token)
+    this.lapsed.set(hold.token, hold)
+  }
+  remove(hold: Hold): void {
+    this.present.delete(hold.token)
+    this.lapsed.delete(hold.token)
+  }
+
+  replica(doors: Doors): Replica {
+    const { lapsed, present } = this
+    const at = ({ kind, name }: Place): ReadonlyArray<Hold> => {
+      const holder = kind === "name" ? doors.holder(name) : undefined
+      const holds = kind === "name" ? [holder] : doors.tokensIn(name).map((token) => present.get(token))
+      return holds.filter((hold) => hold !== undefined)
+    }
+    const missing = (seen: Seen): ReadonlyArray<Hold> => {
+      const tokens = new Set(seen.rows.map((row) => row.token))
+      const holds = seen.of === "all" ? [...present.values()] : seen.of.flatMap(at)
+      return holds.filter((hold) => hold.since < seen.began && !tokens.has(hold.token))
+    }
+
+    return {
+      missing: (seen) => missing(seen).map((hold) => hold.token),
+      apply: (seen, reasons) => {
+        for (const hold of missing(seen)) doors.end(hold, reasons.get(hold.token) ?? "lost")
+        for (const row of seen.rows) {
+          const known = present.get(row.token)
+          if (known !== undefined) {
+            if (row.revision > known.revision) doors.change(known, row.metadata, row.revision)
+            continue
+          }
+          if (row.isOwn) continue
+          // Whoever has the greater token has the name: the read began before that was granted.
+          const holder = row.kind === "name" ? doors.holder(row.name) : undefined
+          if (holder !== undefined && holder.token > row.token) continue
+          if (holder !== undefined) doors.end(holder, reasons.get(holder.token) ?? "lost")
+          doors.enter(row)
+        }
+      },
+      lapse: (lease, reason) => {
+        for (const hold of [...present.values()]) if (hold.lease === lease) doors.lapse(hold, reason)
+      },
+      lapsed: () =>
+        [...lapsed.values()].map((hold) => ({
+          kind: hold.kind,
+          name: hold.name,
+          token: hold.token,
+          process: hold.process,
+          metadata: hold.kind === "name" ? hold.registration.metadata : hold.seat.member.metadata
+        })),
+      revive: (token, grant) => {
+        const hold = lapsed.get(token)
+        return hold !== undefined && doors.revive(hold, grant)
+      },
+      forsake: (token) => {
+        const hold = lapsed.get(token)
+        if (hold !== undefined) doors.forsake(hold)
+      }
+    }
+  }
+}
