@@ -6,19 +6,20 @@ import { Effect } from "effect"
 
 /**
  * Waits for the end of its input, which comes when this process closes it or dies, in whatever way. Then ends the
- * process that it was told of last, and removes the directory. A frozen process, or one with frozen children, cannot
- * end, so they are thawed; what has not ended after five seconds is killed.
+ * process that it was told of last, and removes the directory. What is frozen cannot end, so it is thawed; what has not
+ * ended after five seconds is killed. What nobody has reaped yet (state Z) has ended.
  */
 const watcher = `
+is_running() { kill -0 "$last" && ! grep -q '^State:.Z' "/proc/$last/status"; }
 last=
 while read -r pid; do last=$pid; done
 if [ -n "$last" ]; then
-  kin="$last $(cat "/proc/$last/task/$last/children" || pgrep -P "$last")"
+  family="$last $(cat "/proc/$last/task/$last/children" || pgrep -P "$last")"
   kill -QUIT "$last"
-  kill -CONT $kin
+  kill -CONT $family
   n=0
-  while kill -0 "$last" && [ $n -lt 250 ]; do sleep 0.02; n=$((n + 1)); done
-  if kill -0 "$last"; then kill -KILL $kin; fi
+  while is_running && [ $n -lt 250 ]; do sleep 0.02; n=$((n + 1)); done
+  if is_running; then kill -KILL $family; fi
 fi
 n=0
 until rm -rf "$0" || [ $n -eq 50 ]; do sleep 0.1; n=$((n + 1)); done
@@ -32,12 +33,12 @@ export interface Guard {
 }
 
 /**
- * Makes a directory for a server. When the scope closes, the server that runs in it ends and the directory is gone.
- * So it is when this process dies before that, even by SIGKILL: a shell that outlives it sees to both.
+ * Makes a directory for a server. When the scope closes, the server that runs in it ends (by SIGQUIT) and the directory
+ * is removed. So it is when this process dies before that, even by SIGKILL: a shell that outlives it sees to both.
  */
 export const makeGuard = (name: string) =>
   Effect.acquireRelease(
-    Effect.promise(async () => {
+    Effect.tryPromise(async () => {
       const directory = await mkdtemp(join(tmpdir(), `${name}-`))
       // In a session of its own: what a terminal sends on Ctrl-C must not end it first.
       const shell = spawn("/bin/sh", ["-c", watcher, directory], {

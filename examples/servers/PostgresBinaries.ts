@@ -5,13 +5,11 @@ import { dirname, join } from "node:path"
 import { promisify } from "node:util"
 import { Data, Effect } from "effect"
 
-/** PostgreSQL could not be started, stopped or asked. The message says why, and what to do. */
+/** PostgreSQL could not be started or asked. The message says why, and what to do. */
 export class PostgresFailed extends Data.TaggedError("PostgresFailed")<{
   readonly message: string
   readonly cause?: unknown
 }> {}
-
-const run = promisify(execFile)
 
 /** The programs of PostgreSQL, and the user that runs them where this process is root. */
 export interface PostgresBinaries {
@@ -19,6 +17,8 @@ export interface PostgresBinaries {
   readonly postgres: string
   readonly user: { readonly uid: number; readonly gid: number } | undefined
 }
+
+const run = promisify(execFile)
 
 /** The folder with the bin, lib and share of the PostgreSQL that npm installed. */
 const installed = Effect.try({
@@ -29,9 +29,7 @@ const installed = Effect.try({
   },
   catch: (cause) =>
     new PostgresFailed({
-      message:
-        `No PostgreSQL is installed for ${process.platform} on ${process.arch}: run npm install with optional ` +
-        "dependencies, on Linux or macOS",
+      message: `No PostgreSQL is installed for ${process.platform} on ${process.arch}. Run npm install, with its optional dependencies, on Linux or macOS`,
       cause
     })
 })
@@ -45,46 +43,43 @@ const unprivileged = Effect.tryPromise({
   },
   catch: (cause) =>
     new PostgresFailed({
-      message: "PostgreSQL does not run as root, and there is no user nobody to run it as: run this as another user",
+      message: "PostgreSQL does not run as root, and there is no user nobody to run it as. Run this as another user",
       cause
     })
 })
 
 /**
- * Finds programs that can be executed from the given directory, which it gives to the user that runs them. Where that
- * user cannot get at what is installed (in the home of root, for one), the directory gets a copy.
+ * Finds programs that can be executed from the given directory, and gives the directory to the user that runs them.
+ * Where that user cannot get at what is installed (in the home of root, for one), the directory gets a copy.
  */
 export const findBinaries = (directory: string, native?: string) =>
   Effect.gen(function* () {
     const original = native ?? (yield* installed)
     const user = yield* unprivileged
-    if (user !== undefined) yield* Effect.promise(() => chown(directory, user.uid, user.gid))
+    const copy = join(directory, "native")
     const at = (folder: string): PostgresBinaries => ({
       initdb: join(folder, "bin", "initdb"),
       postgres: join(folder, "bin", "postgres"),
       user
     })
-    const usable = (binaries: PostgresBinaries) =>
-      Effect.tryPromise(() => run(binaries.postgres, ["--version"], { cwd: directory, ...user })).pipe(
-        Effect.as(binaries)
-      )
-    const copy = join(directory, "native")
-    const copied = Effect.tryPromise(async () => {
-      const isNeeded = (path: string) => !path.endsWith(".a")
-      await cp(original, copy, { recursive: true, verbatimSymlinks: true, filter: isNeeded })
+    const ifUsable = async (binaries: PostgresBinaries) => {
+      await run(binaries.postgres, ["--version"], { cwd: directory, ...user })
+      return binaries
+    }
+    const makeCopy = async () => {
+      await cp(original, copy, { recursive: true, verbatimSymlinks: true, filter: (path) => !path.endsWith(".a") })
       await Promise.all([copy, at(copy).initdb, at(copy).postgres].map((path) => chmod(path, 0o755)))
       return at(copy)
+    }
+    return yield* Effect.tryPromise({
+      try: async () => {
+        if (user !== undefined) await chown(directory, user.uid, user.gid)
+        return await ifUsable(at(original)).catch(async () => ifUsable(await makeCopy()))
+      },
+      catch: (cause) =>
+        new PostgresFailed({
+          message: `Neither the PostgreSQL in ${original} nor a copy of it in ${directory} can be executed: ${cause}. Set TMPDIR to a directory that every user may enter and execute programs in`,
+          cause
+        })
     })
-    return yield* usable(at(original)).pipe(
-      Effect.catchAll(() => Effect.flatMap(copied, usable)),
-      Effect.mapError(
-        (cause) =>
-          new PostgresFailed({
-            message:
-              `PostgreSQL cannot be executed, neither in ${original} nor in a copy at ${copy}: set TMPDIR to a ` +
-              "directory that every user may enter and execute programs in",
-            cause
-          })
-      )
-    )
   })

@@ -12,7 +12,7 @@ export class ChildEnded extends Data.TaggedError("ChildEnded")<{
   readonly signal: NodeJS.Signals | null
 }> {}
 
-/** A Node process that runs a script of ours, which has its ends of the line from parent.ts. */
+/** A Node process that runs a script of ours, which has its end of the line from parent.ts. */
 export interface Child<Out, In> {
   readonly pid: number
   /** Says something to it. Lost where it has ended. */
@@ -24,7 +24,7 @@ export interface Child<Out, In> {
   readonly kill: (signal: NodeJS.Signals) => Effect.Effect<void>
   /** How it ends. */
   readonly exit: Effect.Effect<ChildEnded>
-  /** What it has logged and written to stderr, the last of it. */
+  /** What it has written besides: its log, the last of it. */
   readonly stderr: Effect.Effect<string>
 }
 
@@ -50,7 +50,9 @@ const bundle = async (script: string) => {
     // Native, or asked for and not installed.
     external: ["better-sqlite3", "pg-native", "cloudflare:sockets"],
     // Modules of the old kind load Node's own by require.
-    banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' }
+    banner: {
+      js: 'import { createRequire as requireFrom } from "node:module"; const require = requireFrom(import.meta.url);'
+    }
   })
   // Where Node finds what is external. Another run may write the same, so it appears whole.
   const file = join(project, "node_modules/.cache/children", `${relative(project, script).replaceAll("/", "-")}.mjs`)
@@ -89,16 +91,24 @@ export const startChild = <Out, In = never>(script: URL, options: ChildOptions =
     const ended = yield* Deferred.make<ChildEnded>()
 
     let stderr = ""
-    child.stderr.on("data", (chunk) => {
-      stderr = (stderr + chunk).slice(-10_000)
-    })
+    const note = (text: string) => {
+      stderr = (stderr + text).slice(-10_000)
+    }
+    const hear = (line: string) => {
+      try {
+        said.unsafeOffer(JSON.parse(line))
+      } catch {
+        note(`${line}\n`)
+      }
+    }
+    child.stderr.setEncoding("utf8").on("data", note)
     child.stdin.on("error", () => {})
     let rest = ""
     child.stdout.setEncoding("utf8").on("data", (chunk) => {
       const lines = (rest + chunk).split("\n")
       // Not said: a last line that a kill has cut short.
       rest = lines.pop() ?? ""
-      said.unsafeOfferAll(lines.map((line) => JSON.parse(line)))
+      lines.forEach(hear)
     })
     // After all that is in the pipes has been read.
     child.on("close", (code, signal) => {

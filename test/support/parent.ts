@@ -1,23 +1,29 @@
 import { Console } from "node:console"
+import { Socket } from "node:net"
 import { createInterface } from "node:readline"
-import { Effect, Mailbox, Stream } from "effect"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import { Effect, Mailbox, type Stream } from "effect"
 
 // What is logged goes to stderr: stdout is for messages.
 Object.assign(console, new Console(process.stderr, process.stderr))
 
-/** Of a child: tells the test that started it, one JSON line a message. In the pipe when this answers. */
-export const tell = (message: unknown) => Effect.sync(() => void process.stdout.write(`${JSON.stringify(message)}\n`))
+/** The child's end of its line to the test that has started it, where it says `Out` and hears `In`. */
+export const parent = <Out, In = never>() => {
+  // What both sides say is typed where the child is started, and by the same types.
+  const heard = Effect.runSync(Mailbox.make<In>())
+  const lines = createInterface({ input: process.stdin })
+  lines.on("line", (line) => heard.unsafeOffer(JSON.parse(line)))
+  // The test has ended, in whatever way.
+  lines.on("close", () => process.exit(1))
+  // Hearing alone does not keep the child alive.
+  if (process.stdin instanceof Socket) process.stdin.unref()
+  return {
+    /** Is in the pipe when this answers: the test reads it even if the child is killed next. */
+    send: (message: Out) => Effect.sync(() => void process.stdout.write(`${JSON.stringify(message)}\n`)),
+    receive: Effect.orDie(heard.take),
+    messages: Mailbox.toStream(heard) as Stream.Stream<In>
+  }
+}
 
-/**
- * Of a child: what the test says to it. The child ends when the test that started it has ended, in whatever way.
- */
-export const told = <A>(): Stream.Stream<A> =>
-  Stream.unwrap(
-    Effect.gen(function* () {
-      const mailbox = yield* Mailbox.make<A>()
-      const lines = createInterface({ input: process.stdin })
-      lines.on("line", (line) => mailbox.unsafeOffer(JSON.parse(line)))
-      lines.on("close", () => process.exit(0))
-      return Mailbox.toStream(mailbox)
-    })
-  )
+/** Runs a child, which ends with its program: with code 1 where that fails. SIGTERM and SIGINT interrupt it. */
+export const runChild: <A, E>(program: Effect.Effect<A, E>) => void = NodeRuntime.runMain

@@ -1,19 +1,24 @@
 import { Effect, Stream } from "effect"
-import { tell, told } from "./parent.js"
+import { parent, runChild } from "./parent.js"
 
-/** What it says first. */
-export interface Ready {
-  readonly ready: ReadonlyArray<string>
-}
+export type Said = { readonly args: ReadonlyArray<string> } | { readonly word: string }
 
-/** A child that repeats what it is told, and fails when told to. */
-const program = Effect.gen(function* () {
-  yield* tell({ ready: process.argv.slice(2) })
-  yield* Effect.log("listening")
-  yield* Stream.runForEach(told<string>(), (word) => {
-    if (word === "fail") throw new Error("Pining for the fjords")
-    return tell(word)
+/** A child that repeats what it hears. */
+const { messages, send } = parent<Said, string>()
+
+const repeat = (word: string) =>
+  Effect.gen(function* () {
+    if (word === "die") return yield* Effect.fail("pining for the fjords")
+    yield* Effect.log(`heard ${word}`)
+    yield* send({ word })
   })
-})
 
-Effect.runPromise(program)
+runChild(
+  Effect.gen(function* () {
+    yield* send({ args: process.argv.slice(2) })
+    yield* messages.pipe(
+      Stream.takeWhile((word) => word !== "bye"),
+      Stream.runForEach(repeat)
+    )
+  })
+)

@@ -69,10 +69,12 @@ export const makeProxy = (target: number) =>
         listening.once("error", (error) => resume(Effect.die(error)))
         listening.listen(port, "127.0.0.1", () => resume(Effect.void))
       })
-    const cut = Effect.sync(() => links.forEach((link) => link.reset()))
+    const resetAll = () => {
+      for (const link of links) link.reset()
+    }
     const refuse = Effect.async<void>((resume) => {
       isFlowing = true
-      for (const link of links) link.reset()
+      resetAll()
       if (listening === undefined) return resume(Effect.void)
       listening.close(() => resume(Effect.void))
       listening = undefined
@@ -88,7 +90,7 @@ export const makeProxy = (target: number) =>
         return Redacted.make(other.href)
       },
       connections: Effect.sync(() => links.size),
-      cut,
+      cut: Effect.sync(resetAll),
       refuse,
       blackhole: Effect.sync(() => {
         isFlowing = false
