@@ -46,15 +46,15 @@ const describe = (error: unknown): string => {
   return Object.keys(fields).length === 0 ? name : `${name} ${JSON.stringify(jsonSafeRecord(fields))}`
 }
 
+const field = /(?:password|passwd|pwd|secret|token|api[-_]?key|account[-_]?key|authorization)\\?["']?\s*[=:]\s*/.source
+
 /** What looks like a credential, wherever it stands in a text. */
 const secrets: ReadonlyArray<readonly [RegExp, string]> = [
   [/-----BEGIN[\s\S]*?(-----END[^-]{0,64}-----|$)/g, "<redacted>"],
   [/\b([a-z][a-z0-9+.-]{0,31}:\/\/[^/?#\s:@]*):[^/?#\s]*@/gi, "$1:<redacted>@"],
   [/\b(Bearer|Basic)\s+[\w+/=.~-]+/gi, "$1 <redacted>"],
-  [
-    /((?:password|passwd|pwd|secret|token|api[-_]?key|account[-_]?key|authorization)["']?\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s,;&"'<}]+)/gi,
-    "$1<redacted>"
-  ],
+  [new RegExp(`(${field})(["'])(?:\\\\.|(?!\\2)[^\\\\])*\\2`, "gi"), "$1$2<redacted>$2"],
+  [new RegExp(`(${field})\\\\?["']?[^\\s,;&"'<}\\\\]+`, "gi"), "$1<redacted>"],
   [/\b([srp]k[-_]|gh[a-z]_|github_pat_|glpat-|xox[a-z]-|AKIA|ASIA|eyJ)[\w+/=.-]{8,}/g, "<redacted>"]
 ]
 
