@@ -1,4 +1,4 @@
-import * as FileSystem from "@effect/platform/FileSystem"
+import type * as FileSystem from "@effect/platform/FileSystem"
 import type * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -6,11 +6,13 @@ import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { defaultFiles } from "./Config/Defaults.js"
 import type * as Diff from "./Config/Diff.js"
 import * as File from "./Config/File.js"
 import * as Key_ from "./Config/Key.js"
 import { makeLive } from "./Config/Live.js"
 import { makeProvider } from "./Config/Provider.js"
+import type * as Sets from "./Config/Sets.js"
 import type * as Snapshot_ from "./Config/Snapshot.js"
 import * as Source_ from "./Config/Source.js"
 import type * as Typed from "./Config/Typed.js"
@@ -27,6 +29,7 @@ export declare namespace Config {
   type FileOptions = File.FileOptions
   type EnvOptions = Source_.EnvOptions
   type ObjectOptions = Source_.ObjectOptions
+  type SetOptions = Sets.SetOptions
 
   interface Options<Sources extends ReadonlyArray<Source<unknown>>> {
     /** Later sources win over earlier ones. */
@@ -42,8 +45,13 @@ export declare namespace Config {
   }
 
   interface Set<R = never> {
-    <A>(key: Key<A>, value: NoInfer<A>): Effect.Effect<void, ConfigError, R>
-    (key: string, value: unknown): Effect.Effect<void, ConfigError, R>
+    <A>(key: Key<A>, value: NoInfer<A>, options?: SetOptions): Effect.Effect<void, ConfigError, R>
+    (key: string, value: unknown, options?: SetOptions): Effect.Effect<void, ConfigError, R>
+  }
+
+  interface Update<R = never> {
+    <A>(key: Key<A>, change: (value: A) => NoInfer<A>): Effect.Effect<A, ConfigError, R>
+    (key: string, change: (value: unknown) => unknown): Effect.Effect<unknown, ConfigError, R>
   }
 
   interface Watch<R = never> {
@@ -55,6 +63,7 @@ export declare namespace Config {
   interface Service {
     readonly get: Get
     readonly set: Set
+    readonly update: Update
     readonly unset: (key: string | Key<unknown>) => Effect.Effect<void, ConfigError>
     readonly reload: Effect.Effect<void, ConfigError>
     readonly changes: Stream.Stream<Change>
@@ -72,20 +81,6 @@ const make = <const Sources extends ReadonlyArray<Source_.Source<unknown>>>(
 ): Effect.Effect<Config.Service, ConfigError, Source_.Needs<Sources> | Telemetry | Scope.Scope> =>
   // What each source needs is a part of what all of them need.
   makeLive(options.sources as ReadonlyArray<Source_.Source<Source_.Needs<Sources>>>, options.keys ?? [])
-
-/** The files that are looked for in the working directory; the first that is there is taken. */
-const defaultFiles = ["yaml", "yml", "json", "toml"].map((extension) => `foundation.config.${extension}`)
-
-const defaultSources = Effect.gen(function* () {
-  const named = Source_.processEnvironment().FOUNDATION_CONFIG
-  if (named !== undefined && named !== "") return [File.file(named), Source_.env()] as const
-  const fs = yield* FileSystem.FileSystem
-  for (const path of defaultFiles) {
-    // A file of which that cannot be told is taken: reading it then says why.
-    if (yield* Effect.orElseSucceed(fs.exists(path), () => true)) return [File.file(path), Source_.env()] as const
-  }
-  return [Source_.env()] as const
-})
 
 /** Runs the method of the service that the fiber has. */
 const using = <A, E>(use: (config: Config.Service) => Effect.Effect<A, E>): Effect.Effect<A, E, Config> =>
@@ -207,7 +202,7 @@ export class Config extends Context.Tag("effect-foundation/Config")<Config, Conf
    */
   static readonly layer: Layer.Layer<Config, ConfigError, Telemetry | FileSystem.FileSystem> = Layer.scoped(
     Config,
-    Effect.flatMap(defaultSources, (sources) => make({ sources }))
+    Effect.flatMap(defaultFiles, (files) => make({ sources: [...files, Source_.env()] }))
   )
 
   /**
@@ -245,12 +240,47 @@ export class Config extends Context.Tag("effect-foundation/Config")<Config, Conf
   /**
    * Sets a value over all sources. It survives reloads until it is unset, and replaces the whole section if there is one at
    * the path. Fails with a ConfigError, and changes nothing, if the value is invalid or a read that depends on it would
-   * break. At most 10,000 values can be set.
+   * break. At most 10,000 values can be set. With `{ since: snapshot }` it also fails, with `conflict`, if the value is
+   * another than in that snapshot.
+   *
+   * If there is a source that is written to (`ConfigSql.source({ writable: true })`), the value is written there instead, to
+   * the last one if there are several, and takes its place among the sources: what earlier sources state in the same section
+   * stays, and where a later source states the path the set fails with `read_only`. It fails with `conflict` if another
+   * process has changed the value and this one has not seen that yet; by then it has.
    */
-  static readonly set: Config.Set<Config> = (key: string | Config.Key<unknown>, value: unknown) =>
-    using((config) => (typeof key === "string" ? config.set(key, value) : config.set(key, value)))
+  static readonly set: Config.Set<Config> = (
+    key: string | Config.Key<unknown>,
+    value: unknown,
+    options?: Config.SetOptions
+  ) => using((config) => (typeof key === "string" ? config.set(key, value, options) : config.set(key, value, options)))
 
-  /** Removes what was set at the path and below it, so that the values of the sources apply again. */
+  /**
+   * Sets the value to what the function makes of it, and answers that. No change of another fiber or process is lost: the
+   * function runs again on the newer value, as long as others come first and the deadline of the source allows. What it
+   * throws is a defect. Otherwise it fails as `set` does.
+   *
+   * @example
+   * import { Config, Telemetry } from "effect-foundation"
+   * import { Effect, Layer, Schema } from "effect"
+   *
+   * const Visits = Config.Key("visits", Schema.Number, { default: 0 })
+   *
+   * const Live = Config.layerFrom().pipe(Layer.provide(Telemetry.layer))
+   *
+   * Effect.runPromise(Config.update(Visits, (n) => n + 1).pipe(Effect.provide(Live))).then(console.log)
+   */
+  static readonly update: Config.Update<Config> = ((
+    key: string | Config.Key<unknown>,
+    change: (value: unknown) => unknown
+  ) =>
+    using((config) =>
+      typeof key === "string" ? config.update(key, change) : config.update(key, change)
+    )) as Config.Update<Config>
+
+  /**
+   * Removes what was set at the path and below it, so that the values of the sources apply again. From a source that is
+   * written to it removes what stands there, whoever wrote it. Fails as `set` does.
+   */
   static readonly unset = (key: string | Config.Key<unknown>): Effect.Effect<void, ConfigError, Config> =>
     using((config) => config.unset(key))
 
@@ -274,7 +304,7 @@ export class Config extends Context.Tag("effect-foundation/Config")<Config, Conf
   static readonly watch: Config.Watch<Config> = ((key: string, ...rest: readonly [Typed.Default]) =>
     streaming((config) => config.watch(key, ...rest))) as Config.Watch<Config>
 
-  /** The name of the source that a value comes from, `"set"` if it was set, or none if there is no value. */
+  /** The name of the source that a value comes from, `"set"` if it was set over all of them, or none if there is no value. */
   static readonly origin = (
     key: string | Config.Key<unknown>
   ): Effect.Effect<Option.Option<string>, ConfigError, Config> => using((config) => config.origin(key))

@@ -6,13 +6,13 @@ import type { Config } from "../Config.js"
 import type { ConfigError } from "../FoundationError.js"
 import { Telemetry } from "../Telemetry.js"
 import { equal } from "./Diff.js"
-import { failure } from "./Failure.js"
+import { failure, settled } from "./Failure.js"
 import type { Key } from "./Key.js"
 import { makeLoads } from "./Loads.js"
 import { Problem } from "./Problem.js"
 import { makeProvider } from "./Provider.js"
 import { Report } from "./Report.js"
-import type { Decoded } from "./Snapshot.js"
+import { setting } from "./Sets.js"
 import type { Source } from "./Source.js"
 import { pathOf, readIn, State } from "./State.js"
 import type { Default } from "./Typed.js"
@@ -20,10 +20,11 @@ import { watchSources } from "./Watches.js"
 
 /** The service over the sources. What is in force is decided by the state, without Effect; the rest feeds it and tells of it. */
 export const makeLive = <R>(
-  sources: ReadonlyArray<Source<R>>,
+  given: ReadonlyArray<Source<R>>,
   keys: ReadonlyArray<Key<unknown>>
 ): Effect.Effect<Config.Service, ConfigError, R | Telemetry | Scope.Scope> =>
   Effect.gen(function* () {
+    const sources = yield* Effect.forEach(given, (source) => source.open ?? Effect.succeed(source))
     const state = new State(
       sources.map(({ loose = false, name, text = false }) => ({ name, text, loose, tree: new Map() })),
       sources.flatMap((source) => source.secrets ?? [])
@@ -35,14 +36,7 @@ export const makeLive = <R>(
     const report = new Report(yield* Telemetry, state)
     const loads = yield* makeLoads(sources, state, report)
     yield* watchSources(sources, loads, report)
-
-    const put = (change: () => ReturnType<State["swap"]>): Effect.Effect<void, ConfigError> =>
-      Effect.suspend(() => {
-        const accepted = change()
-        if (accepted instanceof Problem) return failure(accepted)
-        report.accepted(accepted)
-        return Effect.void
-      })
+    const sets = setting(sources, state, report, loads)
 
     const watch = (key: string | Key<unknown>, fallback?: Default): Stream.Stream<unknown, ConfigError> =>
       report.feed.stream((accepted) => {
@@ -66,8 +60,10 @@ export const makeLive = <R>(
       // The implementations of overloads know less of their arguments than the overloads.
       get: ((key: string | Key<unknown>, fallback?: Default) =>
         Effect.suspend(() => settled(state.read(key, fallback)))) as Config.Service["get"],
-      set: (key: string | Key<unknown>, value: unknown) => put(() => state.set(key, value)),
-      unset: (key) => put(() => state.unset(key)),
+      set: sets.set,
+      unset: sets.unset,
+      // What is at the path of a key is of its type.
+      update: sets.update as Config.Service["update"],
       reload: Effect.asVoid(report.load(loads.all)),
       changes: report.feed.stream(Stream.mapConcat(({ changes }) => changes)),
       watch: watch as Config.Service["watch"],
@@ -82,6 +78,3 @@ export const makeLive = <R>(
     }
     return service
   })
-
-const settled = (decoded: Decoded): Effect.Effect<unknown, ConfigError> =>
-  decoded instanceof Problem ? failure(decoded) : Effect.succeed(decoded.value)

@@ -1,8 +1,12 @@
 import * as Deferred from "effect/Deferred"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import type { ConfigError } from "../FoundationError.js"
+import { deadline } from "../internal/deadline.js"
 import { failure, forCaller } from "./Failure.js"
 import type { Layer } from "./Merge.js"
 import { Problem } from "./Problem.js"
@@ -17,6 +21,23 @@ export interface Loads {
   readonly request: (sources: Iterable<number>, tentative: boolean) => Effect.Effect<Outcome, ConfigError>
   /** Reads every source. */
   readonly all: Effect.Effect<Outcome, ConfigError>
+  /**
+   * Runs the work while nothing is loaded, one at a time, for at most so long, waiting included. It goes on where the
+   * caller is interrupted, so that what is written is put in force.
+   */
+  readonly exclusive: <A>(
+    work: (turn: Turn) => Effect.Effect<A, ConfigError>,
+    within: Duration.DurationInput,
+    late: () => ConfigError
+  ) => Effect.Effect<A, ConfigError>
+}
+
+/** What work that has the sources to itself can do. */
+export interface Turn {
+  /** Reads one source again. */
+  readonly load: (source: number) => Effect.Effect<Outcome, ConfigError>
+  /** Whether the source was read and what it stated was refused, so that what is in force is older. */
+  readonly isAhead: (source: number) => boolean
 }
 
 /** Sources that are to be read again, and those who wait for it. */
@@ -34,8 +55,16 @@ export const makeLoads = <R>(
 ): Effect.Effect<Loads, ConfigError, R | Scope.Scope> =>
   Effect.gen(function* () {
     const everySource = Array.from(sources.keys())
-    const load = loader(sources, state, report)
+    const ahead = new Set<number>()
+    const load = loader(sources, state, report, ahead)
     yield* report.load(load(everySource, false))
+    const turns = yield* Effect.makeSemaphore(1)
+    const scope = yield* Effect.scope
+    const context = yield* Effect.context<R>()
+    const turn: Turn = {
+      load: (source) => Effect.provide(report.load(load([source], false)), context),
+      isAhead: (source) => ahead.has(source)
+    }
 
     const wake = yield* Queue.sliding<void>(1)
     const workerId = yield* Effect.fiberId
@@ -57,7 +86,7 @@ export const makeLoads = <R>(
         if (taken === undefined) return Effect.void
         pending = undefined
         running = taken
-        return Effect.flatMap(Effect.exit(load(taken.sources, taken.tentative)), (exit) =>
+        return Effect.flatMap(Effect.exit(turns.withPermits(1)(load(taken.sources, taken.tentative))), (exit) =>
           Deferred.done(taken.done, exit)
         )
       }),
@@ -73,23 +102,33 @@ export const makeLoads = <R>(
       })
     )
     yield* Effect.forkScoped(work)
-    return { request, all: request(everySource, false) }
+    const exclusive: Loads["exclusive"] = (work, within, late) =>
+      deadline(turns.withPermits(1)(Effect.suspend(() => work(turn))), within, late).pipe(
+        // As a value: a fiber that ends in failure is logged as one with an error that nobody handles.
+        Effect.exit,
+        Effect.forkIn(scope),
+        Effect.flatMap(Fiber.await),
+        Effect.flatMap((end) => (Exit.isSuccess(end) ? end.value : closedError))
+      )
+    return { request, all: request(everySource, false), exclusive }
   })
 
 /** Reads sources anew and puts what they state in force, in one step once all are read. */
 const loader =
-  <R>(sources: ReadonlyArray<Source<R>>, state: State, report: Report) =>
+  <R>(sources: ReadonlyArray<Source<R>>, state: State, report: Report, ahead: Set<number>) =>
   (indices: Iterable<number>, tentative: boolean): Effect.Effect<Outcome, ConfigError, R> =>
     Effect.gen(function* () {
       const next = state.layers.slice()
       for (const index of indices) {
         const layer = state.layers[index] as Layer // one for each source
+        ahead.add(index)
         const tree = yield* treeOf(sources[index] as Source<R>) // the index is one of the list
         if (tentative && tree.size === 0 && layer.tree.size > 0) return "doubtful" as const
         next[index] = { ...layer, tree }
       }
       const accepted = state.swap(next)
       if (accepted instanceof Problem) return yield* failure(accepted)
+      for (const index of indices) ahead.delete(index)
       report.accepted(accepted)
       return accepted.changes.length === 0 ? "unchanged" : "changed"
     }).pipe(Effect.catchAll((error) => (tentative ? Effect.succeed("doubtful" as const) : error)))

@@ -110,7 +110,7 @@ const camelCase = (lower: string): string =>
   lower.replace(/([a-z0-9])[-_]+([a-z0-9])/g, (_, before: string, after: string) => before + after.toUpperCase())
 
 /** The path under the names that the tree has, where it was given in another spelling of them. */
-const canonical = (path: string, spellings: ReadonlyMap<string, string>): string => {
+export const canonical = (path: string, spellings: ReadonlyMap<string, string>): string => {
   for (let end = path.length; end > 0; end = path.lastIndexOf(".", end - 1)) {
     const known = spellings.get(path.slice(0, end))
     if (known !== undefined) return known + path.slice(end)

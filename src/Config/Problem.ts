@@ -1,7 +1,9 @@
+import type { ConfigError } from "../FoundationError.js"
+
 /** Why a key, a value or a source cannot be used, before it is an error of a running program. */
 export class Problem {
   constructor(
-    readonly reason: "invalid_key" | "invalid_value" | "source_unavailable" | "read_only",
+    readonly reason: ConfigError["reason"],
     /** What is wrong and what to do. Never a secret. */
     readonly message: string,
     readonly path?: string,

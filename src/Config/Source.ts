@@ -1,6 +1,9 @@
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import { ConfigError } from "../FoundationError.js"
+import type { Json } from "../internal/json.js"
 import { parsePath } from "./Path.js"
 import { Problem } from "./Problem.js"
 
@@ -21,6 +24,28 @@ export interface Source<out R = never> {
   readonly secrets?: ReadonlyArray<string>
   /** An element for each time at which it may be worth to read the source again. Read anew only this one source is. */
   readonly watch?: Stream.Stream<unknown, never, R>
+  /** Where it is there, what is set is written to this source. */
+  readonly store?: Store
+  /** Makes the source ready for one configuration, for which what it makes is used in its place. */
+  readonly open?: Effect.Effect<Source<R>, ConfigError, R | Scope.Scope>
+}
+
+/** Takes what is set. It knows what the source stated when it was last read, and writes nothing over what is newer. */
+export interface Store {
+  /** How long a write may take, with the wait for others. */
+  readonly deadline: Duration.DurationInput
+  /** Runs in the fiber that sets, before everything else: fails where it cannot be written now. */
+  readonly admits: Effect.Effect<void, ConfigError>
+  /** What to write for the value, as JSON, to be at the path; without one, for nothing to be there. Writes nothing yet. */
+  readonly stage: (path: string, value: Json | undefined) => Staged | Problem
+}
+
+/** A write that has not been made. */
+export interface Staged {
+  /** What the source states after it. */
+  readonly record: Readonly<Record<string, unknown>>
+  /** Makes it, entirely or not at all. Fails with reason `conflict` where the source has other values than were read. */
+  readonly commit: Effect.Effect<void, ConfigError>
 }
 
 /** What the sources together need. */

@@ -1,7 +1,7 @@
 import { Declared } from "./Declared.js"
 import { type Accepted, diff, identical } from "./Diff.js"
 import type { Key } from "./Key.js"
-import { type Layer, type Overrides, overlaid, setSource, stack } from "./Merge.js"
+import { canonical, type Layer, type Overrides, overlaid, setSource, stack } from "./Merge.js"
 import { parsePath } from "./Path.js"
 import { Problem } from "./Problem.js"
 import type { Decoded, Snapshot } from "./Snapshot.js"
@@ -47,24 +47,50 @@ export class State {
     return key.problem
   }
 
-  /** Puts the layers in force, beneath what is set. */
-  swap(layers: ReadonlyArray<Layer>): Accepted | Problem {
+  /** Puts the layers in force, beneath what is set; `key` is that of a value that is set with them. */
+  swap(layers: ReadonlyArray<Layer>, key?: string | Key<unknown>): Accepted | Problem {
     const base = stack(layers, this.declared.secrets)
     const next = overlaid(base, this.overrides, this.declared.secrets)
-    const problem = this.declared.check(next)
+    const problem = this.refusal(next, key)
     if (problem !== undefined) return problem
     this.stated = layers
     this.base = base
-    return this.accept(next)
+    const accepted = this.accept(next)
+    if (typeof key === "object" && this.declared.addKey(key)) this.hide()
+    return accepted
   }
 
-  set(key: string | Key<unknown>, value: unknown): Accepted | Problem {
+  /** The snapshot that the layers would make, or why they would be refused. */
+  trial(layers: ReadonlyArray<Layer>, key: string | Key<unknown>): Snapshot | Problem {
+    const next = overlaid(stack(layers, this.declared.secrets), this.overrides, this.declared.secrets)
+    return this.refusal(next, key) ?? next
+  }
+
+  /** The value as a source would state it. What the key or the value itself hides is a secret from now on. */
+  draft(key: string | Key<unknown>, value: unknown): Tree | Leaf | Problem {
     const path = pathOf(key)
     const encoded = typeof key === "string" ? { value } : key.encode(value)
     const ingested = encoded instanceof Problem ? encoded : overriding(path, encoded.value)
     if (ingested instanceof Problem) return ingested.in(setSource)
-    // Before anybody is told of the change: even where it is refused, what the key hides is a secret from now on.
-    if (typeof key !== "string" && this.declared.addSecrets(key.secrets)) this.hide()
+    // Before anybody is told of the change, and even where it is refused.
+    if (typeof key !== "string") this.conceal(key.secrets)
+    return ingested
+  }
+
+  /** Has what is at the paths be secret from now on. */
+  conceal(paths: ReadonlyArray<string>): void {
+    if (this.declared.addSecrets(paths)) this.hide()
+  }
+
+  /** The path under the names in force, where it was given in another spelling of them. */
+  canonical(path: string): string {
+    return canonical(path, this.current.spellings)
+  }
+
+  set(key: string | Key<unknown>, value: unknown): Accepted | Problem {
+    const path = pathOf(key)
+    const ingested = this.draft(key, value)
+    if (ingested instanceof Problem) return ingested
     const next = without(this.overrides, path)
     if (next.size >= maxOverrides) {
       return new Problem("invalid_value", `${maxOverrides} values are set already; unset some`, path, setSource)
@@ -118,11 +144,15 @@ export class State {
 
   private override(overrides: Overrides, key?: Key<unknown>): Accepted | Problem {
     const next = overlaid(this.base, overrides, this.declared.secrets)
-    const read = key?.in(next)
-    const problem = read instanceof Problem ? read : this.declared.check(next, this.current)
+    const problem = this.refusal(next, key, this.current)
     if (problem !== undefined) return problem
     this.overrides = overrides
     return this.accept(next)
+  }
+
+  private refusal(next: Snapshot, key?: string | Key<unknown>, holding?: Snapshot): Problem | undefined {
+    const read = typeof key === "object" ? key.in(next) : undefined
+    return read instanceof Problem ? read : this.declared.check(next, holding)
   }
 
   private accept(next: Snapshot): Accepted {
