@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Logger, LogLevel, Schedule, Scope } from "effect"
 import { CircuitBreaker, Config, EventError, Events, RateLimiter, ServiceRegistry, Telemetry } from "effect-foundation"
+import * as CircuitBreakerRedis from "effect-foundation/CircuitBreaker/Redis"
 import { memoryDefault } from "effect-foundation/Events/Memory"
 import { Redis } from "effect-foundation/Redis"
 import { FoundationTest, TelemetryRecording } from "effect-foundation/Testing"
@@ -29,6 +30,9 @@ const consuming = Effect.gen(function* () {
   yield* Effect.yieldNow()
   yield* Fiber.interrupt(waiting)
 })
+
+/** A Redis that is not there. */
+const noRedis = Redis.layer({ url: "redis://127.0.0.1:1" })
 
 /** Everything that makes a component emit. */
 const everything = Effect.gen(function* () {
@@ -62,12 +66,17 @@ const everything = Effect.gen(function* () {
   yield* Effect.flip(call)
   yield* Effect.ignore(Effect.void.pipe(CircuitBreaker.execute({ name: "payments", maxFailures: 2 })))
 
+  yield* call.pipe(
+    Effect.provide(Layer.provide(CircuitBreakerRedis.layer(), noRedis)),
+    Logger.withMinimumLogLevel(LogLevel.None)
+  )
+
   yield* RateLimiter.consume({ name: "mail", maxRequests: 1 })
   yield* Effect.flip(RateLimiter.consume({ name: "mail", maxRequests: 1 }))
   yield* Effect.ignore(RateLimiter.consume({ name: "mail", maxRequests: 2 }))
 
   // Nobody listens on that port.
-  yield* Layer.build(Redis.layer({ url: "redis://127.0.0.1:1" })).pipe(Logger.withMinimumLogLevel(LogLevel.None))
+  yield* Layer.build(noRedis).pipe(Logger.withMinimumLogLevel(LogLevel.None))
 }).pipe(Effect.scoped)
 
 const byName = (one: Row, other: Row) => (one.name < other.name ? -1 : one.name > other.name ? 1 : 0)

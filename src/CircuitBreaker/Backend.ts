@@ -38,6 +38,8 @@ export interface BackendCircuit {
   readonly standing: (terms: Terms, fiber: RuntimeFiber) => Answer<Standing, StoreUnavailable>
   /** Whether nothing worth keeping is lost when the circuit is forgotten. */
   readonly idle: () => boolean
+  /** The circuit is used here no more, but for calls that are in flight. */
+  readonly forget?: () => void
 }
 
 /** Where the circuits are. Policies, names, calls, errors and telemetry are above it. */
@@ -47,4 +49,6 @@ export interface Backend {
    * it was made.
    */
   readonly circuit: (name: string, terms: Terms, moved: (move: Move) => void) => BackendCircuit
+  /** Takes whom to tell of changes of state of circuits that are not used here, where others use them. */
+  readonly elsewhere?: (moved: (name: string, move: Move) => void) => void
 }

@@ -12,6 +12,8 @@ export type TransitionReason =
   | "forced_open"
   | "disabled"
   | "reset"
+  // What has come of changes elsewhere that were not heard of one by one.
+  | "synchronized"
 
 export interface Move {
   readonly from: State
@@ -158,6 +160,18 @@ export class Circuit {
       this.history.clear()
     }
     this.delays.reset()
+  }
+
+  /**
+   * Goes on from the state that another circuit was in; for one that was made just now. What was half-open is open until
+   * this very time: its probes are not known here.
+   */
+  resume(state: State, openUntil: number, because: Because | undefined): void {
+    this.state = state === "half_open" ? "open" : state
+    if (this.state !== "open") return
+    this.openUntil = openUntil
+    this.because = because
+    this.delay = this.delays.last
   }
 
   /** Puts other rules in force. The state and, where the new trip can judge it, what was counted stay. */

@@ -2,24 +2,39 @@ import type * as Clock from "effect/Clock"
 import { clockOf, monotonicMicros } from "../internal/monotonic.js"
 import type { RuntimeFiber } from "../internal/policiesInForce.js"
 import type { Backend, BackendCircuit, Control } from "./Backend.js"
-import { Circuit, type Move, type Outcome, type Permit } from "./Circuit.js"
+import { Circuit, type Move, type Outcome, type Permit, type State } from "./Circuit.js"
 import { delaysOf } from "./Delays.js"
 import type { Terms } from "./Policy.js"
-import type { Now } from "./Trip.js"
+import type { Because, Now } from "./Trip.js"
+
+/** Where a circuit begins that takes over from another. */
+export interface Beginning {
+  readonly state: State
+  /** When an opening ends, in monotonic microseconds. */
+  readonly until: number
+  readonly because: Because | undefined
+}
 
 /** Circuits in this process. Each answer is given in the step of the call. */
 export const memory: Backend = {
   circuit: (_, terms, moved) => new MemoryCircuit(terms, moved)
 }
 
-class MemoryCircuit implements BackendCircuit {
+/** A circuit in this process; one that goes on from where another was begins there, and tells nobody of that. */
+export class MemoryCircuit implements BackendCircuit {
   private readonly circuit: Circuit
 
   constructor(
     private terms: Terms,
-    private readonly moved: (move: Move) => void
+    private readonly moved: (move: Move) => void,
+    from?: Beginning
   ) {
     this.circuit = new Circuit(terms.rules, delaysOf(terms.policy))
+    if (from !== undefined) this.circuit.resume(from.state, from.until, from.because)
+  }
+
+  get state(): State {
+    return this.circuit.state
   }
 
   pass(terms: Terms): Permit | undefined {
@@ -58,6 +73,11 @@ class MemoryCircuit implements BackendCircuit {
 
   idle(): boolean {
     return this.circuit.state === "closed"
+  }
+
+  /** Microseconds until the next call has a chance. */
+  retryAfter(time: number): number {
+    return this.circuit.retryAfter(time)
   }
 
   private adopt(terms: Terms): void {

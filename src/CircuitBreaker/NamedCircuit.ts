@@ -32,6 +32,11 @@ export class NamedCircuit extends Named<Policy, PolicyOptions, ConfiguredPolicy>
   }
 }
 
+const forgets = ({ circuit }: NamedCircuit): boolean => {
+  circuit.forget?.()
+  return true
+}
+
 /** Whom to tell. */
 export interface Reports {
   readonly moved: (name: string, move: Move) => void
@@ -61,7 +66,7 @@ export const circuits = (
       writtenAlike,
       make: (code) => new NamedCircuit(code, backend, moved),
       makeRoom: (names) => {
-        if (!names.forgetIdle(({ circuit }) => circuit.idle())) names.forgetOldest()
+        if (!names.forgetIdle((named) => named.circuit.idle() && forgets(named))) names.forgetIdle(forgets)
       },
       conflict,
       rejected

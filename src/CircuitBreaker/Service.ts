@@ -40,6 +40,9 @@ type Flags = RuntimeFlags.RuntimeFlags
 
 const noOptions = {}
 
+/** How many circuits of a backend elsewhere are asked for at a time. */
+const statesAtOnce = 16
+
 export const makeService = (
   backend: Backend,
   configured: NamedPolicies<ConfiguredPolicy>,
@@ -47,14 +50,16 @@ export const makeService = (
   maxCircuits: number
 ) => {
   const changes = new Changes<Transition>()
+  const moved = (name: string, move: Move): void => {
+    telemetry.emit("circuit_breaker.transition", { count: 1 }, { name, ...move })
+    changes.publish({ name, ...move })
+  }
+  backend.elsewhere?.(moved)
   const policies = circuits(
     backend,
     configured,
     {
-      moved: (name, move) => {
-        telemetry.emit("circuit_breaker.transition", { count: 1 }, { name, ...move })
-        changes.publish({ name, ...move })
-      },
+      moved,
       conflict: (name) => telemetry.emit("circuit_breaker.policy.conflict", { count: 1 }, { name }),
       rejected: (name, reason) =>
         telemetry.emit("config.policy.rejected", { count: 1 }, { component: "circuitBreaker", name, reason })
@@ -204,7 +209,7 @@ export const makeService = (
   return {
     run,
     status: (name: string) => Effect.suspend(() => statusOf(policies.peek({ name }))),
-    states: Effect.suspend(() => Effect.forEach(policies.all(), statusOf)),
+    states: Effect.suspend(() => Effect.forEach(policies.all(), statusOf, { concurrency: statesAtOnce })),
     reset: control("reset"),
     forceOpen: control("force_open"),
     disable: control("disable"),

@@ -120,6 +120,11 @@ export const catalogue = {
     measurements: ["count"],
     metadata: ["name"]
   },
+  "circuit_breaker.store": {
+    when: "Redis does not decide on circuits in time, or does again",
+    measurements: ["count"],
+    metadata: ["available", "problem"]
+  },
   "rate_limiter.admitted": {
     when: "A call was admitted",
     measurements: ["cost", "remaining", "waited"],
@@ -134,6 +139,11 @@ export const catalogue = {
     when: "A name was used with a second policy; the first stays",
     measurements: ["count"],
     metadata: ["name"]
+  },
+  "rate_limiter.fallback": {
+    when: "A decision was made without Redis, which did not make it in time",
+    measurements: ["count"],
+    metadata: ["name", "key", "action", "reason"]
   },
   "redis.status": {
     when: "The connection to Redis cannot be used, or can be used again",

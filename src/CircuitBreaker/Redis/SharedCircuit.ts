@@ -1,0 +1,469 @@
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import { correlationIdOf } from "../../CorrelationId.js"
+import type { StoreUnavailable } from "../../FoundationError.js"
+import { type Answer, after } from "../../internal/answer.js"
+import { waitOf } from "../../internal/monotonic.js"
+import type { RuntimeFiber } from "../../internal/policiesInForce.js"
+import type { RedisError } from "../../Redis/RedisError.js"
+import type { BackendCircuit, Control, Standing } from "../Backend.js"
+import { type Move, type Outcome, Permit, Rejection, type State, timerTolerance } from "../Circuit.js"
+import { delaysOf } from "../Delays.js"
+import { MemoryCircuit } from "../Memory.js"
+import type { Terms } from "../Policy.js"
+import { keysOf } from "./Keys.js"
+import { Proposals } from "./Proposals.js"
+import { Reports } from "./Reports.js"
+import * as Scripts from "./Scripts.js"
+import type { Listening, Store } from "./Store.js"
+import { unavailable } from "./Unavailable.js"
+import { countingOf, digitOf, type Message, type Reply, type View } from "./Wire.js"
+
+/** A call that the fleet's circuit has let through, with the token of its place where it is a probe. */
+class FleetPermit extends Permit {
+  renewal: Fiber.RuntimeFiber<void> | undefined
+  constructor(
+    generation: number,
+    readonly token: string | undefined
+  ) {
+    super(generation, undefined)
+  }
+}
+
+/** A call that the circuit of this process has let through, in place of the fleet's. */
+class LocalPermit extends Permit {
+  constructor(
+    readonly circuit: MemoryCircuit,
+    readonly inner: Permit
+  ) {
+    super(inner.generation, inner.leaseEnds)
+  }
+}
+
+/** A call that was let through because nobody could tell; its outcome counts nowhere. */
+const uncounted = new Permit(-1, undefined)
+
+/** For how long a circuit that Redis refuses to decide on is left alone, in microseconds: it may be that a key is not ours. */
+const refusedFor = 500_000
+
+/** The circuit of all processes, as one of them sees it. */
+export class SharedCircuit implements BackendCircuit, Listening {
+  /** What is known of it, since when, and until when the next call has no chance, by the time of this process. */
+  private view: View | undefined
+  private since = Number.NEGATIVE_INFINITY
+  private until = 0
+  /** What is known serves calls until then, and is read again in the background from half the way on. */
+  private freshUntil = Number.NEGATIVE_INFINITY
+  private rereadFrom = Number.NEGATIVE_INFINITY
+  private isReading = false
+  private isAttached = false
+  /** For every call of the stretch of the state, if it is one that lets all through. */
+  private passing: FleetPermit | undefined
+  /** The change of state that the subscribers have heard of last. */
+  private told: { readonly generation: number; readonly state: State } | undefined
+  /** A generation whose beginning they should hear of by notification, seen at an earlier reading. */
+  private expected = 0
+  private isCatchingUp = false
+  private delays: Proposals
+  private readonly reports: Reports
+  /** Those who wait for the answer to another call, where it nearly always is theirs too. */
+  private waiting: Array<() => void> | undefined
+  private local: MemoryCircuit | undefined
+  private refusedUntil = Number.NEGATIVE_INFINITY
+  private refusal = ""
+
+  constructor(
+    private readonly store: Store,
+    private readonly name: string,
+    private terms: Terms,
+    private readonly moved: (move: Move) => void
+  ) {
+    this.delays = new Proposals(delaysOf(terms.policy))
+    this.reports = new Reports((generation, outcomes, done) => this.report(generation, outcomes, done))
+  }
+
+  pass(terms: Terms): Permit | undefined {
+    if (terms !== this.terms) this.adopt(terms)
+    if (this.store.down) return undefined
+    const now = this.store.now()
+    if (now >= this.rereadFrom) {
+      if (now >= this.freshUntil) return undefined
+      this.read()
+    }
+    return this.passing
+  }
+
+  acquire(terms: Terms, fiber: RuntimeFiber): Answer<Permit | Rejection, StoreUnavailable> {
+    if (terms !== this.terms) this.adopt(terms)
+    if (!this.isAttached) this.attach()
+    const now = this.store.now()
+    if (this.isOut(now)) return this.acquireWithout(fiber)
+    return this.known(now) ?? this.ask(fiber, now)
+  }
+
+  settle(permit: Permit, outcome: Outcome, elapsed: number, terms: Terms, fiber: RuntimeFiber): Answer<void> {
+    if (terms !== this.terms) this.adopt(terms)
+    if (permit instanceof LocalPermit) return permit.circuit.settle(permit.inner, outcome, elapsed, terms, fiber)
+    if (!(permit instanceof FleetPermit)) return undefined
+    const { trip } = terms.rules
+    const slow = trip.type === "rate" && trip.slow !== undefined && elapsed >= trip.slow.micros
+    if (permit.token !== undefined) return this.settleProbe(permit, permit.token, outcome, slow)
+    const { generation } = permit
+    if (outcome === "ignore" || this.view?.generation !== generation || this.view.state !== "closed") return undefined
+    const failed = outcome === "failure"
+    if (trip.type === "consecutive" && !failed) {
+      const { pending } = this.reports
+      // A success parts failures, and there are none to part.
+      if (pending === "" ? this.view.failures === 0 : pending === success) return undefined
+    }
+    const digit = digitOf(failed, slow)
+    // Only what may open the circuit is waited for: who fails the Nth time finds it open.
+    if (digit === success) return this.reports.add(generation, digit)
+    return Effect.async<void>((resume) => this.reports.addAndWait(generation, digit, () => resume(Effect.void)))
+  }
+
+  control(control: Control, terms: Terms, fiber: RuntimeFiber): Answer<void, StoreUnavailable> {
+    if (terms !== this.terms) this.adopt(terms)
+    if (control !== "reset" && !this.isAttached) this.attach()
+    if (this.store.isDown()) return Effect.fail(this.unavailable(fiber, undefined))
+    return this.request(Scripts.control, [control]).pipe(
+      Effect.matchEffect({
+        onSuccess: () => Effect.void,
+        onFailure: (error) => Effect.fail(this.unavailable(fiber, error))
+      })
+    )
+  }
+
+  standing(terms: Terms, fiber: RuntimeFiber): Answer<Standing, StoreUnavailable> {
+    if (terms !== this.terms) this.adopt(terms)
+    if (this.isOut(this.store.now())) return this.standingWithout(fiber)
+    return this.request(Scripts.look, [""]).pipe(
+      Effect.matchEffect({
+        onSuccess: ({ view: { state, wait } }) =>
+          Effect.succeed({ state, retryAfter: state === "forced_open" ? this.delays.last : wait }),
+        onFailure: (error) => this.standingWithout(fiber, error)
+      })
+    )
+  }
+
+  idle(): boolean {
+    return this.view === undefined || this.view.state === "closed"
+  }
+
+  forget(): void {
+    this.isAttached = false
+    this.store.detach(this.name, this)
+  }
+
+  hear({ moves, view }: Message): void {
+    for (const [index, move] of moves.entries()) this.tell(view.generation - (moves.length - 1 - index), move)
+    this.take(view, undefined)
+  }
+
+  doubt(): void {
+    this.freshUntil = this.rereadFrom = Number.NEGATIVE_INFINITY
+    this.isCatchingUp = true
+    if (!this.store.down) this.local = undefined
+  }
+
+  reread(done: () => void): void {
+    if (this.isAttached) this.send(Scripts.look, [""], done)
+    else done()
+  }
+
+  private attach(): void {
+    this.isAttached = true
+    this.store.attach(this.name, this)
+  }
+
+  private adopt(terms: Terms): void {
+    // A schedule goes on from where it is, unless another takes its place.
+    if (this.terms.policy.resetTimeout !== terms.policy.resetTimeout)
+      this.delays = new Proposals(delaysOf(terms.policy))
+    this.terms = terms
+  }
+
+  /** Whether Redis does not decide on this circuit now. */
+  private isOut(now: number): boolean {
+    return this.store.isDown() || now < this.refusedUntil
+  }
+
+  /** The decision, where what is known suffices. */
+  private known(now: number): Permit | Rejection | undefined {
+    const { view } = this
+    if (view === undefined || now >= this.freshUntil) return undefined
+    if (now >= this.rereadFrom) this.read()
+    switch (view.state) {
+      case "closed":
+      case "disabled":
+        return this.passing
+      case "forced_open":
+        return new Rejection("forced_open", this.delays.last, undefined)
+      default:
+        return now < this.until - timerTolerance ? new Rejection(view.state, this.until - now, view.because) : undefined
+    }
+  }
+
+  private ask(fiber: RuntimeFiber, since: number): Effect.Effect<Permit | Rejection, StoreUnavailable> {
+    return Effect.async((resume) => {
+      const { waiting } = this
+      if (waiting !== undefined) {
+        waiting.push(() => resume(Effect.suspend(() => this.askAgain(fiber, since))))
+        return
+      }
+      // Where the circuit may well be closed, one call asks for all who come meanwhile.
+      const line: Array<() => void> = []
+      const isLead = this.view === undefined || this.passing !== undefined
+      if (isLead) this.waiting = line
+      const token = this.store.token()
+      const lease = String(this.store.settings.lease)
+      this.store.send(
+        Scripts.acquire,
+        this.name,
+        this.terms,
+        [lease, token],
+        this.answered(since, (error, reply) => {
+          if (isLead) this.waiting = undefined
+          resume(
+            reply === undefined
+              ? this.notAnswered(fiber, token, error)
+              : Effect.suspend(() => this.decided(fiber, reply, token))
+          )
+          for (const next of line) next()
+        }),
+        [],
+        Math.max(1, this.store.settings.deadlineMillis - Math.floor((this.store.now() - since) / 1000))
+      )
+    })
+  }
+
+  /** After another has asked. */
+  private askAgain(fiber: RuntimeFiber, since: number): Effect.Effect<Permit | Rejection, StoreUnavailable> {
+    const now = this.store.now()
+    if (this.isOut(now)) return asEffect(this.acquireWithout(fiber))
+    const known = this.known(now)
+    return known === undefined ? this.ask(fiber, since) : Effect.succeed(known)
+  }
+
+  private decided(
+    fiber: RuntimeFiber,
+    { verdict, view }: Reply,
+    token: string
+  ): Effect.Effect<Permit | Rejection, StoreUnavailable> {
+    const [word, hold] = verdict.split(" ")
+    if (word === "probe") return Effect.succeed(this.probe(view.generation, token, Number(hold)))
+    if (word === "reject" && view.state !== "closed" && view.state !== "disabled") {
+      const retryAfter = view.state === "forced_open" ? this.delays.last : waitOn(view)
+      return Effect.succeed(new Rejection(view.state, retryAfter, view.because))
+    }
+    // What was heard meanwhile is newer than the answer.
+    const now = this.store.now()
+    const known = this.known(now)
+    if (known !== undefined) return Effect.succeed(known)
+    return now < this.freshUntil ? this.ask(fiber, now) : Effect.succeed(new FleetPermit(view.generation, undefined))
+  }
+
+  private notAnswered(
+    fiber: RuntimeFiber,
+    token: string,
+    error: RedisError | undefined
+  ): Effect.Effect<Permit | Rejection, StoreUnavailable> {
+    // It may have been carried out: then there is a place that nobody takes.
+    if (error?.reason === "timeout" || error?.reason === "connection_lost") {
+      this.store.owe(() => this.send(Scripts.settle, ["", token, "ignore", "0"], () => undefined))
+    }
+    return asEffect(this.acquireWithout(fiber, error))
+  }
+
+  private probe(generation: number, token: string, hold: number): FleetPermit {
+    const permit = new FleetPermit(generation, token)
+    const { lease } = this.store.settings
+    if (lease < hold) permit.renewal = this.store.fork(this.renewing(permit, token, this.store.now() + hold))
+    return permit
+  }
+
+  /** Keeps the place of the probe while it runs, for no longer than the policy lets a probe hold it. */
+  private renewing({ generation }: Permit, token: string, until: number): Effect.Effect<void> {
+    const { lease } = this.store.settings
+    const renew = Effect.async<boolean>((resume) => {
+      const left = Math.min(lease, until - this.store.now())
+      if (left <= 0) return resume(Effect.succeed(false))
+      this.send(Scripts.renew, [String(generation), token, String(Math.ceil(left))], (_, reply) =>
+        resume(Effect.succeed(reply?.verdict !== "late"))
+      )
+    })
+    return Effect.repeat(Effect.delay(renew, waitOf(lease / 3)), { while: (isHeld) => isHeld }).pipe(Effect.asVoid)
+  }
+
+  private settleProbe(permit: FleetPermit, token: string, outcome: Outcome, slow: boolean): Answer<void> {
+    permit.renewal?.unsafeInterruptAsFork(permit.renewal.id())
+    const { generation } = permit
+    if (this.view !== undefined && this.view.generation > generation) return undefined
+    // A slow answer is no recovery, where slow calls are what the circuit watches.
+    const word = outcome === "ignore" ? "ignore" : outcome === "failure" || slow ? "failure" : "success"
+    const args = [String(generation), token, word, this.proposal()]
+    return Effect.async<void>((resume) =>
+      this.send(Scripts.settle, args, (error) => {
+        // To say it twice changes nothing: a token is settled once.
+        if (error !== undefined) this.store.owe(() => this.send(Scripts.settle, args, () => undefined))
+        resume(Effect.void)
+      })
+    )
+  }
+
+  private proposal(): string {
+    const openings = this.view?.openings ?? 0
+    return String(this.delays.of(openings + 1, this.store.now()))
+  }
+
+  private report(generation: number, outcomes: string, done: () => void): void {
+    const { circuit } = keysOf(this.store.settings.prefix, this.name)
+    const { trip } = this.terms.rules
+    const { args, keys } = countingOf(trip, circuit)
+    this.store.send(
+      trip.type === "consecutive" ? Scripts.countFailures : Scripts.countRate,
+      this.name,
+      this.terms,
+      [String(generation), outcomes, this.proposal(), ...args],
+      this.answered(this.store.now(), done),
+      keys
+    )
+  }
+
+  /** Reads the circuit in the background. */
+  private read(): void {
+    if (this.isReading) return
+    this.isReading = true
+    this.send(Scripts.look, [""], () => {
+      this.isReading = false
+    })
+  }
+
+  private request(script: Parameters<Store["send"]>[0], args: ReadonlyArray<string>): Effect.Effect<Reply, RedisError> {
+    return Effect.async((resume) =>
+      this.send(script, args, (error, reply) => {
+        if (reply !== undefined) resume(Effect.succeed(reply))
+        else if (error !== undefined) resume(Effect.fail(error))
+      })
+    )
+  }
+
+  private send(
+    script: Parameters<Store["send"]>[0],
+    args: ReadonlyArray<string>,
+    done: (error: RedisError | undefined, reply: Reply | undefined) => void
+  ): void {
+    this.store.send(script, this.name, this.terms, args, this.answered(this.store.now(), done))
+  }
+
+  /** Learns from the answer before it is passed on. */
+  private answered(
+    since: number,
+    done: (error: RedisError | undefined, reply: Reply | undefined) => void
+  ): (error: RedisError | undefined, reply: Reply | undefined) => void {
+    return (error, reply) => {
+      if (reply !== undefined) this.learn(reply, since)
+      else if (error?.reason === "refused") {
+        this.refusedUntil = this.store.now() + refusedFor
+        this.refusal = error.message
+      }
+      done(error, reply)
+    }
+  }
+
+  private learn({ moves, view }: Reply, since: number): void {
+    this.told ??= { generation: view.generation - moves, state: view.state }
+    this.take(view, since)
+    // Notifications tell of each change, in their order. Where they fail to, what has come of it is told.
+    if (moves > 0) return
+    const { generation, state } = this.told
+    const isMissed = view.generation > generation && this.expected > generation
+    if (isMissed || (this.isCatchingUp && (view.generation !== generation || view.state !== state))) {
+      this.told = { generation: view.generation, state: view.state }
+      if (view.state !== state) this.moved({ from: state, to: view.state, reason: "synchronized" })
+    } else if (view.generation > generation) this.expected = view.generation
+    this.isCatchingUp = false
+  }
+
+  /** Takes a view of the circuit: the answer to a question of this time, or what was published. */
+  private take(view: View, since: number | undefined): void {
+    const known = this.view
+    const isNewer =
+      known === undefined ||
+      view.generation > known.generation ||
+      (view.generation === known.generation && view.seq >= known.seq)
+    // An answer to what was asked after the last news is newer, whatever its numbers: Redis may have lost them.
+    if (isNewer || (since !== undefined && since >= this.since)) {
+      const now = this.store.now()
+      this.view = view
+      this.since = now
+      this.until = now + waitOn(view)
+      const passes = view.state === "closed" || view.state === "disabled"
+      if (this.passing?.generation !== view.generation || !passes) {
+        this.passing = passes ? new FleetPermit(view.generation, undefined) : undefined
+      }
+    }
+    if (since === undefined) return
+    // What does not exist in Redis yet, the next call makes.
+    const { staleness } = this.store.settings
+    this.freshUntil = view.generation === 0 ? Number.NEGATIVE_INFINITY : since + staleness
+    this.rereadFrom = since + staleness / 2
+  }
+
+  private tell(generation: number, move: Move): void {
+    if (this.told !== undefined && generation <= this.told.generation) return
+    this.told = { generation, state: move.to }
+    this.moved(move)
+  }
+
+  private acquireWithout(fiber: RuntimeFiber, error?: RedisError): Answer<Permit | Rejection, StoreUnavailable> {
+    switch (this.store.settings.whenUnavailable) {
+      case "allow":
+        return uncounted
+      case "fail":
+        return Effect.fail(this.unavailable(fiber, error))
+      case "local": {
+        const local = this.takeOver()
+        const answer = local.acquire(this.terms, fiber)
+        return answer instanceof Permit ? new LocalPermit(local, answer) : answer
+      }
+    }
+  }
+
+  private standingWithout(fiber: RuntimeFiber, error?: RedisError): Effect.Effect<Standing, StoreUnavailable> {
+    return this.store.settings.whenUnavailable === "local"
+      ? Effect.succeed(this.takeOver().standing(this.terms, fiber))
+      : Effect.fail(this.unavailable(fiber, error))
+  }
+
+  /** The circuit of this process, which goes on from what is known of the fleet's. */
+  private takeOver(): MemoryCircuit {
+    const { view } = this
+    this.local ??= new MemoryCircuit(
+      this.terms,
+      (move) => {
+        this.told = { generation: this.told?.generation ?? 0, state: move.to }
+        this.moved(move)
+      },
+      view && { state: view.state, until: view.state === "open" ? this.until : 0, because: view.because }
+    )
+    return this.local
+  }
+
+  private unavailable(fiber: RuntimeFiber, error: RedisError | undefined): StoreUnavailable {
+    const problem = error?.message ?? (this.store.down ? "Redis does not answer" : this.refusal)
+    const { circuit } = keysOf(this.store.settings.prefix, this.name)
+    const advice = problem.includes("WRONGTYPE")
+      ? `. A key that begins with ${circuit} holds something else: delete it, or state another prefix`
+      : ""
+    return unavailable(this.name, problem + advice, correlationIdOf(fiber))
+  }
+}
+
+/** What a success that was not slow is, as a digit. */
+const success = "0"
+
+/** Microseconds until the next call has a chance. A timer may fire a little early, and a lease knows no tolerance. */
+const waitOn = ({ state, wait }: View): number => (state === "half_open" && wait > 0 ? wait + timerTolerance : wait)
+
+const asEffect = <A, E>(answer: Answer<A, E>): Effect.Effect<A, E> => after(answer, Effect.succeed)
