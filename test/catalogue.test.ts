@@ -4,6 +4,7 @@ import { Effect, Exit, Fiber, Layer, Logger, LogLevel, Schedule, Scope } from "e
 import { CircuitBreaker, Config, EventError, Events, RateLimiter, ServiceRegistry, Telemetry } from "effect-foundation"
 import * as CircuitBreakerRedis from "effect-foundation/CircuitBreaker/Redis"
 import { memoryDefault } from "effect-foundation/Events/Memory"
+import * as RateLimiterRedis from "effect-foundation/RateLimiter/Redis"
 import { Redis } from "effect-foundation/Redis"
 import { FoundationTest, TelemetryRecording } from "effect-foundation/Testing"
 import { catalogue } from "../src/Telemetry/Catalogue.js"
@@ -74,6 +75,10 @@ const everything = Effect.gen(function* () {
   yield* RateLimiter.consume({ name: "mail", maxRequests: 1 })
   yield* Effect.flip(RateLimiter.consume({ name: "mail", maxRequests: 1 }))
   yield* Effect.ignore(RateLimiter.consume({ name: "mail", maxRequests: 2 }))
+  yield* RateLimiter.consume({ name: "mail" }).pipe(
+    Effect.provide(Layer.provide(RateLimiterRedis.layer(), noRedis)),
+    Logger.withMinimumLogLevel(LogLevel.None)
+  )
 
   // Nobody listens on that port.
   yield* Layer.build(noRedis).pipe(Logger.withMinimumLogLevel(LogLevel.None))

@@ -50,37 +50,31 @@ export class Decisions {
 
   take(requests: ReadonlyArray<Request>, done: Decided): void {
     const [only] = requests
-    if (only !== undefined && requests.length === 1) this.one(only, true, 0, done)
+    if (only !== undefined && requests.length === 1) this.one(only, true, 0, this.millis, done)
     else this.several(requests, done)
   }
 
   peek(request: Request, done: Decided): void {
-    this.one(request, false, 0, done)
+    this.one(request, false, 0, this.millis, done)
   }
 
   /** Takes the cost, and of `more` units beside it those that are left. */
-  one(request: Request, taking: boolean, more: number, done: Decided): void {
+  one(request: Request, taking: boolean, more: number, millis: number, done: Decided): void {
     const { limit } = request
     const { asked, intervals } = questionOf(request)
     const args: Array<string | number> = [limit.maxRequests, limit.interval, asked]
     const take = taking && intervals === 0 ? request.cost : 0
     if (take !== asked || more !== 0 || this.now !== undefined) args.push(take, more)
     if (this.now !== undefined) args.push(this.now())
-    this.redis.unsafeRun(
-      one[limit.algorithm],
-      [this.keys.of(limit, request.key)],
-      args,
-      this.millis,
-      (error, reply) => {
-        if (error !== undefined) {
-          done(error, none, 0)
-          return
-        }
-        // Of our own scripts, which answer numbers.
-        const [remaining = 0, retryAfter = 0, resetAfter = 0, , taken = 0] = reply as ReadonlyArray<number>
-        done(undefined, [decisionOf(request, intervals, remaining, retryAfter, resetAfter)], taken)
+    this.redis.unsafeRun(one[limit.algorithm], [this.keys.of(limit, request.key)], args, millis, (error, reply) => {
+      if (error !== undefined) {
+        done(error, none, 0)
+        return
       }
-    )
+      // Of our own scripts, which answer numbers.
+      const [remaining = 0, retryAfter = 0, resetAfter = 0, , taken = 0] = reply as ReadonlyArray<number>
+      done(undefined, [decisionOf(request, intervals, remaining, retryAfter, resetAfter)], taken)
+    })
   }
 
   private several(requests: ReadonlyArray<Request>, done: Decided): void {
