@@ -70,7 +70,8 @@ export interface ChildOptions {
 
 /**
  * Starts a script as a process of its own: `startChild<Out, In>(new URL("./script.ts", import.meta.url))`. It is killed
- * by SIGKILL when the scope closes, and ends by itself when this process dies.
+ * by SIGKILL when the scope closes, and ends by itself when this process dies. In one file with all that it imports,
+ * its `import.meta.url` is not that of the script; what it has to know comes in its arguments and messages.
  */
 export const startChild = <Out, In = never>(script: URL, options: ChildOptions = {}) =>
   Effect.gen(function* () {

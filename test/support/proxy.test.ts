@@ -1,6 +1,8 @@
 import { connect, createServer, type Socket } from "node:net"
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Queue } from "effect"
+import { Effect, Fiber, Queue, Redacted } from "effect"
+import pg from "pg"
+import { sharedPostgres } from "./postgres.js"
 import { makeProxy } from "./proxy.js"
 
 /** A server that answers what it is told, and remembers who has left. */
@@ -120,6 +122,27 @@ describe("a proxy", () => {
       const proxy = yield* makeProxy(port)
       const one = yield* client(proxy.port)
       expect([yield* one.heard, yield* one.heard]).toEqual(["connected", "ECONNRESET"])
+    })
+  )
+
+  it.scopedLive("stands in front of a PostgreSQL by its URL", () =>
+    Effect.gen(function* () {
+      const url = Redacted.value(yield* sharedPostgres)
+      const proxy = yield* makeProxy(Number(new URL(url).port))
+      const client = new pg.Client({ connectionString: Redacted.value(proxy.through(Redacted.make(url))) })
+      client.on("error", () => {})
+      const ask = (statement: string) =>
+        Effect.tryPromise({ try: async () => (await client.query(statement)).rows, catch: String })
+      yield* Effect.promise(() => client.connect())
+      expect([yield* ask("SELECT 1 AS one"), yield* proxy.connections]).toEqual([[{ one: 1 }], 1])
+      yield* proxy.blackhole
+      const held = yield* Effect.fork(ask("SELECT 2 AS two"))
+      yield* proxy.heal
+      expect(yield* Fiber.join(held)).toEqual([{ two: 2 }])
+      const cut = yield* Effect.fork(Effect.flip(ask("SELECT pg_sleep(60)")))
+      yield* proxy.cut
+      expect(yield* Fiber.join(cut)).toMatch(/ECONNRESET|terminated/)
+      expect(yield* proxy.connections).toBe(0)
     })
   )
 })

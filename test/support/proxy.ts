@@ -25,7 +25,10 @@ class Link {
   constructor(
     readonly client: Socket,
     readonly target: number
-  ) {}
+  ) {
+    client.on("error", () => this.reset())
+    client.on("close", () => this.#server?.destroySoon())
+  }
 
   get #sockets() {
     return this.#server === undefined ? [this.client] : [this.client, this.#server]
@@ -34,7 +37,7 @@ class Link {
   flow(): void {
     if (this.#server === undefined) {
       this.#server = connect({ host: "127.0.0.1", port: this.target, noDelay: true, allowHalfOpen: true })
-      for (const socket of this.#sockets) socket.on("error", () => this.reset())
+      this.#server.on("error", () => this.reset())
       this.#server.on("close", () => this.client.destroySoon())
     }
     this.client.pipe(this.#server).pipe(this.client)
@@ -71,6 +74,7 @@ export const makeProxy = (target: number) =>
       })
     const resetAll = () => {
       for (const link of links) link.reset()
+      links.clear()
     }
     const refuse = Effect.async<void>((resume) => {
       isFlowing = true
