@@ -1,5 +1,6 @@
 import { hostname } from "node:os"
 import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { EventError } from "../../FoundationError.js"
@@ -54,7 +55,11 @@ export const consume = <R>(
     const activeFrom = (since: number, { position, replays, token }: Extract<Claimed, { _tag: "Active" }>) =>
       new Tenure({ name, owner: claim.owner, token, lease }, consumers, patience, { since, position, replays })
 
-    /** Active, until the lease is lost or the store fails such that only a new claim tells how far this one had come. */
+    /**
+     * Active, until the lease is lost or the store fails such that only a new claim tells how far this one had come. In
+     * fibers of a scope, which waits for them: nothing that is done here outlasts it. The work ends first, and has its
+     * lease renewed until then.
+     */
     const active = (tenure: Tenure): Effect.Effect<never, Lost | EventError, R> =>
       Effect.gen(function* () {
         yield* tell("acquired")
@@ -63,7 +68,11 @@ export const consume = <R>(
           tenure.replays = true
         })
         const parts = { settings, backend, telemetry, patience, tenure, idle: Effect.raceFirst(stored, replay) }
-        return yield* Effect.raceFirst(Effect.raceFirst(work(parts), tenure.renewing), reportLag(parts))
+        const end = yield* Deferred.make<never, Lost | EventError>()
+        for (const part of [reportLag(parts), tenure.renewing, work(parts)]) {
+          yield* Effect.forkScoped(Effect.intoDeferred(part, end))
+        }
+        return yield* Deferred.await(end)
       }).pipe(Effect.scoped)
 
     const giveBack = (position: number) =>
