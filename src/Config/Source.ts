@@ -22,6 +22,8 @@ export interface Source<out R = never> {
   readonly loose?: boolean
   /** Paths, beneath which every value is secret, besides those whose names say so. */
   readonly secrets?: ReadonlyArray<string>
+  /** Whether it is never read half-written, so that a watcher believes at once what it finds. */
+  readonly atomic?: boolean
   /** An element for each time at which it may be worth to read the source again. Read anew only this one source is. */
   readonly watch?: Stream.Stream<unknown, never, R>
   /** Where it is there, what is set is written to this source. */

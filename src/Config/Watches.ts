@@ -28,9 +28,15 @@ export const watchSources = <R>(
     (source, index) =>
       source.watch === undefined
         ? Effect.void
-        : watching(source.name, source.watch, told(source.name, settled(index, loads), report)),
+        : watching(
+            source.name,
+            source.watch,
+            told(source.name, (source.atomic ? atOnce : settled)(index, loads), report)
+          ),
     { discard: true }
   )
+
+const atOnce = (index: number, { request }: Loads) => request([index], false)
 
 /** A source that looks half-written is given the time to be written. */
 const settled = (index: number, { request }: Loads): Effect.Effect<Outcome, ConfigError> =>

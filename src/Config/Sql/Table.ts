@@ -50,8 +50,8 @@ export const contents = (table: Table): Effect.Effect<Contents, SqlError | SqlFa
   const { name, sql } = table
   const text = table.dialect === "pg" ? sql.literal("t.value::text") : sql.literal("t.value")
   return sql<{
-    readonly last: string
-    readonly rows: unknown
+    readonly latest: string
+    readonly n: unknown
     readonly bytes: unknown
     readonly key: string | null
     readonly value: string
@@ -61,15 +61,15 @@ export const contents = (table: Table): Effect.Effect<Contents, SqlError | SqlFa
       select count(*) as n, coalesce(sum(${bytesOf(table, "key")} + ${bytesOf(table, "value")}), 0) as bytes
       from ${sql(name)}
     )
-    select cast((select revision from ${counterOf(table)}) as text) as last, size.n as rows, size.bytes as bytes,
+    select cast((select revision from ${counterOf(table)}) as text) as latest, size.n as n, size.bytes as bytes,
       t.key as key, ${text} as value, cast(t.revision as text) as revision
     from size left join ${sql(name)} t on size.n <= ${maxValues} and size.bytes <= ${maxBytes}
     order by t.key`.pipe(
     Effect.flatMap((rows) => {
       const [first] = rows
-      if (Number(first?.rows) > maxValues || Number(first?.bytes) > maxBytes) return Effect.fail(tooLarge)
+      if (Number(first?.n) > maxValues || Number(first?.bytes) > maxBytes) return Effect.fail(tooLarge)
       return Effect.succeed({
-        revision: first?.last ?? "",
+        revision: first?.latest ?? "",
         rows: rows.filter((row): row is typeof row & Row => row.key !== null)
       })
     })
