@@ -1,4 +1,4 @@
-import { describe, type it as vitest } from "@effect/vitest"
+import { describe } from "@effect/vitest"
 import { Deferred, Duration, Effect, Exit, Fiber, Layer } from "effect"
 import { RateLimiter } from "effect-foundation/RateLimiter"
 import { Telemetry } from "effect-foundation/Telemetry"
@@ -10,7 +10,7 @@ export interface Subject<E> {
   /** Lets so much time pass, for the backend and for timers. */
   readonly advance: (duration: Duration.DurationInput) => Effect.Effect<void>
   /** `it.effect` where the backend goes by the clock of the fiber, `it.live` where it has a time of its own. */
-  readonly it: typeof vitest.effect
+  readonly it: (title: string, body: () => Effect.Effect<void, unknown>) => void
 }
 
 /** A length that a test can wait for in real time too. */
