@@ -20,7 +20,7 @@ export type Operation = (typeof operations)[number]
 /**
  * - `away`: fails at once, and nothing was done.
  * - `lost`: fails, though it was done: the answer was lost.
- * - `hangs`: never answers, and nothing was done.
+ * - `hangs`: fails when its deadline has passed, and nothing was done.
  */
 export type Fault = "away" | "lost" | "hangs"
 
@@ -51,7 +51,7 @@ export const faultyBackend = (store: Backend) => {
         case "lost":
           return Effect.zipRight(effect, Effect.fail(unavailable()))
         case "hangs":
-          return Effect.never
+          return Effect.delay(Effect.fail(unavailable()), "5 seconds")
         case undefined:
           return effect
       }

@@ -72,7 +72,8 @@ export class TransactionRefused {
 /**
  * The state of the consumers, kept beside the events. The time of leases is that of the store. What an active consumer
  * asks for is done only while its lease runs and its token is the last one that was given out; where it is not, it was
- * fenced, and nothing is changed. Fails only with a store that is not available or full.
+ * fenced, and nothing is changed. Fails only with a store that is not available or full, and does so in the end: no call
+ * waits for a store for ever.
  */
 export interface ConsumerStore {
   /**

@@ -8,6 +8,12 @@ import { clockOf, monotonicMicros } from "../../internal/monotonic.js"
 import type { Patience } from "./Patience.js"
 import type { ConsumerStore, Lease } from "./Store.js"
 
+/**
+ * Which part of its lease a consumer makes use of, where it cannot renew it: so that its handler has come to an end when
+ * another begins, whose store may count a little faster.
+ */
+const used = 0.9
+
 /** The lease is over, or was given to another: whoever goes on works without a right to. */
 export class Lost {
   readonly _tag = "Lost"
@@ -87,14 +93,14 @@ export class Tenure {
     })
   })
 
-  /** What is left of the lease, in microseconds. */
+  /** What is left of the lease to be used, in microseconds. */
   private readonly left: Effect.Effect<number> = Effect.map(
     Effect.suspend(() => now),
     (now) => Math.max(0, this.leftAt(now))
   )
 
   private leftAt(now: number): number {
-    return this.since + this.lease.lease * 1000 - now
+    return this.since + this.lease.lease * 1000 * used - now
   }
 }
 
