@@ -4,7 +4,7 @@ import { chown, readFile, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { promisify } from "node:util"
-import { Effect, Redacted, Schedule } from "effect"
+import { Clock, Effect, Redacted, Schedule } from "effect"
 import pg from "pg"
 import { freePort } from "./freePort.js"
 import { makeGuard } from "./Guard.js"
@@ -109,6 +109,11 @@ export const startPostgres = (options: PostgresOptions = {}) =>
     const { initdb, postgres, user } = yield* findBinaries(directory, options.native)
     const dataDir = join(directory, "data")
     const password = randomUUID()
+    const failure = (cause: unknown, said = "") =>
+      new PostgresFailed({
+        message: `PostgreSQL did not start in ${directory} (TMPDIR says where): ${said.trim() || cause}`,
+        cause
+      })
 
     /** Runs one of its programs until it has said that it is ready, or ended well where it says no such thing. */
     const launch = (program: string, args: ReadonlyArray<string>, ready?: string) =>
@@ -123,27 +128,31 @@ export const startPostgres = (options: PostgresOptions = {}) =>
           ...user
         })
         watch(child.pid)
-        const fail = (cause?: unknown) => {
-          const message = `PostgreSQL did not start in ${directory} (TMPDIR says where): ${said.trim() || cause}`
-          resume(new PostgresFailed({ message, cause }))
-        }
+        const fail = (cause: unknown) => resume(failure(cause, said))
         child.on("error", fail)
         child.on("exit", () => watch(undefined))
-        child.on("close", (code) => (ready === undefined && code === 0 ? resume(Effect.succeed(child)) : fail()))
+        child.on("close", (code, by) => {
+          if (ready === undefined && code === 0) resume(Effect.succeed(child))
+          else fail(`ended by ${by ?? `code ${code}`}`)
+        })
         child.stderr.on("data", (chunk) => {
           said = (said + chunk).slice(-2000)
           if (ready !== undefined && said.includes(ready)) resume(Effect.succeed(child))
         })
+        // At once, but with its shared memory given back.
         return Effect.zipRight(
-          Effect.sync(() => child.kill("SIGKILL")),
+          Effect.sync(() => child.kill("SIGQUIT")),
           ended(child)
         )
       })
 
     const passwordFile = join(directory, "password")
-    yield* Effect.promise(async () => {
-      await writeFile(passwordFile, password, { mode: 0o600 })
-      if (user !== undefined) await chown(passwordFile, user.uid, user.gid)
+    yield* Effect.tryPromise({
+      try: async () => {
+        await writeFile(passwordFile, password, { mode: 0o600 })
+        if (user !== undefined) await chown(passwordFile, user.uid, user.gid)
+      },
+      catch: (cause) => failure(cause)
     })
     yield* launch(initdb, [
       `--pgdata=${dataDir}`,
@@ -232,7 +241,10 @@ export const startPostgres = (options: PostgresOptions = {}) =>
         catch: (cause) => new PostgresFailed({ message: `The database ${name} could not be created: ${cause}`, cause })
       })
 
-    const oneAtATime = (yield* Effect.makeSemaphore(1)).withPermits(1)
+    const semaphore = yield* Effect.makeSemaphore(1)
+    // By the real clock: processes take their time, also where that of a test stands still.
+    const oneAtATime = <A, E>(effect: Effect.Effect<A, E>) =>
+      Effect.withClock(semaphore.withPermits(1)(effect), Clock.make())
     const self: PostgresServer = {
       url: urlOf("postgres"),
       port,

@@ -28,7 +28,7 @@ describe("the PostgreSQL that tests share", () => {
   ] as const) {
     it.scopedLive(`gives each test a ${what} of its own`, () =>
       Effect.gen(function* () {
-        const [one, other] = yield* Effect.all([fresh, fresh])
+        const [one, other] = yield* Effect.all([fresh, fresh], { concurrency: "unbounded" })
         yield* query(one, "CREATE TABLE orders AS SELECT 1 AS id")
         yield* query(other, "CREATE TABLE orders AS SELECT 2 AS id")
         expect(yield* query(one, "SELECT id FROM orders")).toEqual([{ id: 1 }])
