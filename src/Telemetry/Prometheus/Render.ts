@@ -51,8 +51,8 @@ export function* steps(
 ): Generator<Step, void> {
   const conflicts = new Conflicts(onConflict)
   const groups = new Map<string, Group>()
-  /** The names of samples, so that no two groups write one. */
-  const taken = new Map<string, Group>()
+  /** The names of groups and of their samples, so that no two have one. */
+  const taken = new Set<string>()
   for (const family of families) {
     groupOf(family, groups, taken, conflicts)
     yield { text: "", cost: 1 }
@@ -79,7 +79,7 @@ export const render = (families: Iterable<Family>, format: Format = "text"): str
   return text
 }
 
-const groupOf = (family: Family, groups: Map<string, Group>, taken: Map<string, Group>, conflicts: Conflicts): void => {
+const groupOf = (family: Family, groups: Map<string, Group>, taken: Set<string>, conflicts: Conflicts): void => {
   const { kind } = family
   const { name, per, unit } = exposedOf(family)
   const before = groups.get(name)
@@ -88,22 +88,22 @@ const groupOf = (family: Family, groups: Map<string, Group>, taken: Map<string, 
     else conflicts.add({ name, kind, reason: "kind" })
     return
   }
-  const samples = suffixes[kind].map((suffix) => name + suffix)
+  const samples = [name, ...suffixes[kind].map((suffix) => name + suffix)]
   if (samples.some((sample) => taken.has(sample))) {
     conflicts.add({ name, kind, reason: "name" })
     return
   }
-  const group: Group = { name, unit, per, kind, help: family.help || family.name, all: [scaled(family, per)] }
+  const group: Group = { name, unit, per, kind, help: family.help || family.name || name, all: [scaled(family, per)] }
   groups.set(name, group)
-  for (const sample of samples) taken.set(sample, group)
+  for (const sample of samples) taken.add(sample)
 }
 
 /** What the names of samples end with, `_created` among them, which is never written but is OpenMetrics' own. */
 const suffixes: Readonly<Record<Kind, ReadonlyArray<string>>> = {
   counter: ["_total", "_created"],
-  gauge: [""],
+  gauge: [],
   histogram: ["_bucket", "_count", "_sum", "_created"],
-  summary: ["", "_count", "_sum", "_created"]
+  summary: ["_count", "_sum", "_created"]
 }
 
 /** One sample's worth of labels, and what is known of it so far. */
