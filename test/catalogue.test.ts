@@ -1,9 +1,10 @@
 import { readFileSync } from "node:fs"
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Logger, LogLevel, Schedule, Scope } from "effect"
+import { Effect, Exit, Fiber, Layer, Logger, LogLevel, Schedule, Scope, TestClock } from "effect"
 import { CircuitBreaker, Config, EventError, Events, RateLimiter, ServiceRegistry, Telemetry } from "effect-foundation"
 import * as CircuitBreakerRedis from "effect-foundation/CircuitBreaker/Redis"
 import { memoryDefault } from "effect-foundation/Events/Memory"
+import { makeHeldBack } from "effect-foundation/Events/Sql/HeldBack"
 import * as RateLimiterRedis from "effect-foundation/RateLimiter/Redis"
 import { Redis } from "effect-foundation/Redis"
 import { FoundationTest, TelemetryRecording } from "effect-foundation/Testing"
@@ -79,6 +80,10 @@ const everything = Effect.gen(function* () {
     Effect.provide(Layer.provide(RateLimiterRedis.layer(), noRedis)),
     Logger.withMinimumLogLevel(LogLevel.None)
   )
+
+  const note = yield* makeHeldBack(Effect.succeed({ safe: 1, taken: 2 }), () => undefined)
+  note({ safe: 1, taken: 2 })
+  yield* TestClock.adjust("2 seconds")
 
   // Nobody listens on that port.
   yield* Layer.build(noRedis).pipe(Logger.withMinimumLogLevel(LogLevel.None))

@@ -45,6 +45,11 @@ export const catalogue = {
     measurements: ["count"],
     metadata: []
   },
+  "events.held_back": {
+    when: "Events of open transactions are held back from readers, for more than a second",
+    measurements: ["behind", "age"],
+    metadata: []
+  },
   "events.consumer.lease": {
     when: "A consumer became the active one of its name, ended, or lost its lease",
     measurements: ["count"],

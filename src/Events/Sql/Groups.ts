@@ -1,0 +1,138 @@
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Runtime from "effect/Runtime"
+import type * as Scope from "effect/Scope"
+import { monotonicMicros } from "../../internal/monotonic.js"
+import { type SqlFailure, timedOut } from "../../internal/Sql/Failure.js"
+import type { Appended } from "../Backend.js"
+import type { Batch } from "./Decide.js"
+
+/** One that waits for its batch to be stored. */
+interface Waiting {
+  readonly batch: Batch
+  readonly size: number
+  /** When it came, in microseconds. */
+  readonly since: number
+  readonly resume: (exit: Exit.Exit<Appended, SqlFailure>) => void
+}
+
+/** The bounds of one group. A batch that passes one by itself is a group of its own. */
+const maxEvents = 1024
+const maxBytes = 4 * 1024 * 1024
+
+export interface GroupsOptions {
+  /**
+   * Stores the batches in one transaction, within so many milliseconds, and answers what came of each, or fails with
+   * none of them stored.
+   */
+  readonly commit: (batches: ReadonlyArray<Batch>, within: number) => Effect.Effect<ReadonlyArray<Appended>, SqlFailure>
+  /** For how many milliseconds a caller waits at most. */
+  readonly deadline: number
+}
+
+/**
+ * Stores what callers bring at the same time in one transaction. The first finds nobody at work and starts: all that come
+ * until the database can take them are the next group. One group is stored at a time, in the order in which they came.
+ *
+ * A caller waits until its own batch is committed: that is the back-pressure, and so there are never more waiting than the
+ * program has fibers that store. A caller that is interrupted before its group begins stores nothing; after that, its
+ * batch may be stored. The groups run in fibers of their own, so that the end of one caller is not that of the others.
+ *
+ * None waits longer than the deadline: who has waited for half of it is not begun with any more, and a group gets what its
+ * oldest has left.
+ */
+export class Groups {
+  private waiting: Array<Waiting> = []
+  private work: Fiber.RuntimeFiber<void> | undefined
+
+  private constructor(
+    private readonly runtime: Runtime.Runtime<never>,
+    private readonly clock: Clock.Clock,
+    private readonly options: GroupsOptions
+  ) {}
+
+  /** When the scope closes, what has been begun is ended. */
+  static readonly make = (options: GroupsOptions): Effect.Effect<Groups, never, Scope.Scope> =>
+    Effect.flatMap(Effect.zip(Effect.runtime<never>(), Effect.clock), ([runtime, clock]) =>
+      Effect.acquireRelease(
+        Effect.sync(() => new Groups(runtime, clock, options)),
+        (groups) => Effect.suspend(() => (groups.work === undefined ? Effect.void : Fiber.await(groups.work)))
+      )
+    )
+
+  append(batch: Batch): Effect.Effect<Appended, SqlFailure> {
+    return Effect.async((resume) => {
+      const waiting: Waiting = { batch, size: sizeOf(batch), since: this.now(), resume }
+      this.waiting.push(waiting)
+      if (this.work === undefined) this.start()
+      return Effect.sync(() => {
+        const index = this.waiting.indexOf(waiting)
+        if (index >= 0) this.waiting.splice(index, 1)
+      })
+    })
+  }
+
+  private now(): number {
+    return monotonicMicros(this.clock)
+  }
+
+  private start(): void {
+    this.work = Runtime.runFork(this.runtime, this.loop)
+  }
+
+  /** A turn of the scheduler first: whoever is about to store does so, and takes part. */
+  private readonly loop: Effect.Effect<void> = Effect.zipRight(
+    Effect.yieldNow(),
+    Effect.suspend((): Effect.Effect<void> => {
+      const group = this.next()
+      if (group.length === 0) {
+        this.work = undefined
+        return Effect.void
+      }
+      const [oldest] = group
+      const waited = oldest === undefined ? 0 : (this.now() - oldest.since) / 1000
+      return this.options
+        .commit(
+          group.map(({ batch }) => batch),
+          this.options.deadline - waited
+        )
+        .pipe(
+          Effect.exit,
+          Effect.flatMap((exit) => {
+            for (const [index, { resume }] of group.entries()) {
+              resume(Exit.flatMap(exit, (appended) => answer(appended[index])))
+            }
+            return this.loop
+          })
+        )
+    })
+  )
+
+  /** The next group; those whose turn comes too late are told so. */
+  private next(): ReadonlyArray<Waiting> {
+    const now = this.now()
+    const patience = this.options.deadline * 500
+    let events = 0
+    let bytes = 0
+    let count = 0
+    for (const { batch, size } of this.waiting) {
+      events += batch.events.length
+      bytes += size
+      if (count > 0 && (events > maxEvents || bytes > maxBytes)) break
+      count++
+    }
+    const group = this.waiting.splice(0, count)
+    return group.filter(({ resume, since }) => {
+      const inTime = now - since <= patience
+      if (!inTime) resume(Exit.fail(timedOut()))
+      return inTime
+    })
+  }
+}
+
+const sizeOf = ({ events }: Batch): number => events.reduce((sum, { bytes }) => sum + bytes, 0)
+
+const answer = (appended: Appended | undefined): Exit.Exit<Appended> =>
+  appended === undefined ? Exit.die("The database has not answered for every batch") : Exit.succeed(appended)

@@ -1,0 +1,17 @@
+import * as SqlClient from "@effect/sql/SqlClient"
+import * as Effect from "effect/Effect"
+import type { Dialect } from "../../internal/Sql/Dialect.js"
+import type { Migration } from "../../internal/Sql/Schema.js"
+import { postgresTables } from "./PostgresSchema.js"
+import { sqliteTables } from "./SqliteSchema.js"
+import type { Tables } from "./Tables.js"
+
+/** The steps that bring the tables of a log up to date. */
+export const migrations = (dialect: Dialect, tables: Tables): ReadonlyArray<Migration> => [
+  [1, "events", running(dialect === "pg" ? postgresTables(tables) : sqliteTables(tables))]
+]
+
+const running = (statements: ReadonlyArray<string>) =>
+  Effect.flatMap(SqlClient.SqlClient, (sql) =>
+    Effect.forEach(statements, (statement) => sql.unsafe(statement), { discard: true })
+  )

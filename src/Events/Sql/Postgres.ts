@@ -1,0 +1,128 @@
+import { type SqlClient, TransactionConnection } from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import { failing, guarded } from "../../internal/Sql/Guard.js"
+import type { Query } from "../Criteria.js"
+import type { Batch } from "./Decide.js"
+import { find, type Plan } from "./Find.js"
+import { appendCall, appendedOf, type Notification } from "./PostgresCall.js"
+import { postgresSelect } from "./PostgresSelect.js"
+import { hasPatterns, hasTimes, isNarrow } from "./Select.js"
+import { type Head, type Store, transactionIn } from "./Store.js"
+import type { Statement, Tables } from "./Tables.js"
+
+/** After a deadlock or a failed serialization. */
+const again = Schedule.jittered(Schedule.exponential("5 millis"))
+
+/** A log in PostgreSQL, where every transaction may store. */
+export const postgresStore = (
+  sql: SqlClient,
+  tables: Tables,
+  deadline: Duration.Duration,
+  notification: Notification
+): Store => {
+  const select = postgresSelect(tables)
+
+  const isJoined: Store["isJoined"] = (context) => {
+    const connection = transactionIn(context)
+    // The connections of a driver of another database have no client of PostgreSQL.
+    return connection !== undefined && "pg" in connection
+  }
+
+  /** Without the transaction of another database, which the fiber may be in. */
+  const here = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+    Effect.withFiberRuntime((fiber) =>
+      transactionIn(fiber.currentContext) === undefined || isJoined(fiber.currentContext)
+        ? effect
+        : Effect.mapInputContext(effect, (context: Context.Context<never>) =>
+            Context.omit(TransactionConnection)(context)
+          )
+    )
+
+  const run = ({ params, text }: Statement): Effect.Effect<ReadonlyArray<ReadonlyArray<unknown>>, SqlError> =>
+    here(sql.unsafe(text, params).values)
+
+  const append = (batches: ReadonlyArray<Batch>, payload: string) =>
+    Effect.map(run(appendCall(tables, batches, { ...notification, payload })), ([row]) =>
+      appendedOf(batches, String(row?.[0]))
+    )
+
+  const headText = `select safe, taken from ${tables.head}()`
+  const head: Effect.Effect<Head, SqlError> = Effect.map(run({ text: headText, params: [] }), ([row]) => ({
+    safe: Number(row?.[0]),
+    taken: Number(row?.[1])
+  }))
+
+  /** The rows are asked for after the head, so that they are seen as of a later moment. */
+  const upToHead = <A>(query: Query, ask: (query: Query) => Effect.Effect<A, SqlError>) =>
+    Effect.flatMap(head, (head) =>
+      Effect.map(ask({ ...query, beforePosition: Math.min(query.beforePosition, head.safe + 1) }), (answer) => ({
+        answer,
+        head
+      }))
+    )
+
+  const found = (query: Query) => find({ select, run, plan: planOf(query) }, query)
+
+  return {
+    isJoined,
+    commit: (batches, within) =>
+      guarded(
+        Effect.retry(failing(append(batches, notification.payload)), {
+          while: ({ kind }) => kind === "locked",
+          schedule: again
+        }),
+        within
+      ),
+    join: (batch) =>
+      guarded(
+        Effect.flatMap(append([batch], ""), ([appended]) =>
+          appended === undefined ? Effect.dieMessage("no answer for the batch") : Effect.succeed(appended)
+        ),
+        deadline
+      ),
+    head: guarded(head, deadline),
+    read: (query) =>
+      guarded(
+        query.limit === 0
+          ? Effect.map(head, (head) => ({ events: [], head }))
+          : Effect.map(upToHead(query, found), ({ answer, head }) => ({ events: answer, head })),
+        deadline
+      ),
+    count: (query) =>
+      guarded(
+        Effect.map(upToHead(query, found), ({ answer }) => answer.length),
+        deadline
+      ),
+    removeSome: (query, limit) =>
+      guarded(
+        Effect.flatMap(upToHead({ ...query, limit }, found), ({ answer }) => {
+          const positions = answer.map(({ position }) => position)
+          if (positions.length === 0) return Effect.succeed({ count: 0, last: undefined })
+          const text = `with gone as (delete from ${tables.events} where position = any($1::bigint[]) returning 1) select count(*) from gone`
+          return Effect.map(run({ text, params: [positions] }), ([row]) => ({
+            count: Number(row?.[0]),
+            last: positions.length < limit ? undefined : positions.at(-1)
+          }))
+        }),
+        deadline
+      )
+  }
+}
+
+/**
+ * Times and patterns have indexes of their own, in no order of positions. A pattern is told to be rare, unless a page before
+ * has found it: the first read finds it by its index, and those behind go on from where it was.
+ */
+const planOf =
+  (asked: Query) =>
+  (query: Query): Plan => {
+    if (isNarrow(query)) return "walk"
+    const inTheMiddle =
+      asked.order === "asc" ? asked.afterPosition > 0 : asked.beforePosition < Number.POSITIVE_INFINITY
+    if (hasPatterns(query)) return inTheMiddle ? "probe" : "gather"
+    return hasTimes(query) ? "probe" : "walk"
+  }
