@@ -36,8 +36,8 @@ export interface Loads {
 export interface Turn {
   /** Reads one source again. */
   readonly load: (source: number) => Effect.Effect<Outcome, ConfigError>
-  /** Whether the source was read and what it stated was refused, so that what is in force is older. */
-  readonly isAhead: (source: number) => boolean
+  /** The sources of which what was read last was refused, so that what is in force is older. */
+  readonly ahead: Set<number>
 }
 
 /** Sources that are to be read again, and those who wait for it. */
@@ -63,7 +63,7 @@ export const makeLoads = <R>(
     const context = yield* Effect.context<R>()
     const turn: Turn = {
       load: (source) => Effect.provide(report.load(load([source], false)), context),
-      isAhead: (source) => ahead.has(source)
+      ahead
     }
 
     const wake = yield* Queue.sliding<void>(1)

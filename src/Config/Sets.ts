@@ -1,9 +1,7 @@
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
 import type { ConfigError } from "../FoundationError.js"
 import { type Accepted, equal } from "./Diff.js"
-import { failure, settled, toError } from "./Failure.js"
+import { failure, toError } from "./Failure.js"
 import type { Key } from "./Key.js"
 import type { Loads, Turn } from "./Loads.js"
 import type { Layer } from "./Merge.js"
@@ -11,7 +9,7 @@ import { parsePath } from "./Path.js"
 import { Problem } from "./Problem.js"
 import type { Report } from "./Report.js"
 import type { Snapshot } from "./Snapshot.js"
-import type { Source, Store } from "./Source.js"
+import type { Source, Stated, Store, Write } from "./Source.js"
 import { pathOf, type State } from "./State.js"
 import { ingest, type Leaf, type Tree } from "./Tree.js"
 import { hiddenIn, jsonOf, shadow } from "./Written.js"
@@ -72,14 +70,13 @@ const conflict = (path: string, source?: string): Problem =>
     source
   )
 
-/** How long `update` rests before it tries again, where another process came first. */
-const rest = Schedule.jittered(Schedule.union(Schedule.exponential("5 millis", 1.5), Schedule.spaced("100 millis")))
-
 /**
  * Checked against everything first, then written, then put in force. While that goes on no source is read, so that no read
  * from before the write takes it out of force again.
  */
 const through = (store: Store, index: number, state: State, report: Report, loads: Loads): Sets => {
+  const source = (state.layers[index] as Layer).name // one for each source
+
   const inTurn = <A>(
     path: string,
     work: (turn: Turn) => Effect.Effect<A, ConfigError>
@@ -88,76 +85,100 @@ const through = (store: Store, index: number, state: State, report: Report, load
       store.admits,
       loads.exclusive(work, store.deadline, () =>
         toError(
-          new Problem(
-            "source_unavailable",
-            "the source did not answer in time; whether it was written is told by a reload",
-            path,
-            state.layers[index]?.name
-          )
+          new Problem("source_unavailable", "it was not written in time; see by a reload whether it was", path, source)
         )
       )
     )
 
-  /** Has the source state the value at the path, or nothing there. */
-  const write = (turn: Turn, key: string | Key<unknown>, path: string, node: Tree | Leaf | undefined) => {
-    const json = node === undefined ? undefined : jsonOf(path, node)
-    if (json instanceof Problem) return failure(json)
-    if (node !== undefined) state.conceal(hiddenIn(path, node))
-    const staged = store.stage(path, json)
-    if (staged instanceof Problem) return failure(staged)
-    const tree = ingest(staged.record)
-    if (tree instanceof Problem) return failure(tree)
-    const before = state.layers[index] as Layer // one for each source
-    const setKey = node === undefined ? path : key
-    const layers = () => state.layers.with(index, { ...before, tree })
-    const next = state.trial(layers(), setKey)
-    if (next instanceof Problem) return failure(next)
-    const problem = node === undefined ? undefined : shadow(next, path, node, before.name)
-    if (problem !== undefined) return failure(problem)
-    return staged.commit.pipe(
+  /** The layers, of which the source states this; a problem where it states nothing that makes sense. */
+  const stating = (stated: Stated | Problem): ReadonlyArray<Layer> | Problem => {
+    const tree = stated instanceof Problem ? stated : ingest(stated)
+    if (tree instanceof Problem) return tree.in(source)
+    return state.layers.map((layer, at) => (at === index ? { ...layer, tree } : layer))
+  }
+
+  /** Puts what the source states in force. What is refused stays ahead of what programs see. */
+  const take = (
+    turn: Turn,
+    layers: ReadonlyArray<Layer> | Problem,
+    key?: string | Key<unknown>
+  ): Problem | undefined => {
+    const accepted = layers instanceof Problem ? layers : state.swap(layers, key)
+    if (accepted instanceof Problem) {
+      turn.ahead.add(index)
+      return accepted
+    }
+    turn.ahead.delete(index)
+    report.accepted(accepted)
+    return undefined
+  }
+
+  /** Has the source state what the function makes, or nothing where it makes nothing. */
+  const write = (
+    turn: Turn,
+    key: string | Key<unknown>,
+    make: () => Tree | Leaf | Problem | undefined,
+    alone = false
+  ): Effect.Effect<void, ConfigError> => {
+    const path = state.canonical(pathOf(key))
+    let staged: ReadonlyArray<Layer> | Problem = []
+    const prepare = (refreshed?: Stated | Problem): Write | Problem => {
+      const refused = refreshed === undefined ? undefined : take(turn, stating(refreshed))
+      if (refused !== undefined) return refused
+      const node = make()
+      if (node instanceof Problem) return node
+      const value = node === undefined ? undefined : jsonOf(path, node)
+      if (value instanceof Problem) return value
+      if (node !== undefined) state.conceal(hiddenIn(path, node))
+      const check = (stated: Stated) => {
+        staged = stating(stated)
+        const next = staged instanceof Problem ? staged : state.trial(staged, key)
+        if (next instanceof Problem) return next
+        return node === undefined ? undefined : shadow(next, path, node, source)
+      }
+      return { value, check }
+    }
+    return store.write(path, prepare, alone).pipe(
       Effect.tapError(({ reason }) => (reason === "conflict" ? Effect.ignore(turn.load(index)) : Effect.void)),
-      Effect.zipRight(Effect.suspend(() => accepting(state.swap(layers(), setKey), report)))
+      Effect.flatMap(() => {
+        const refused = take(turn, staged, key)
+        return refused === undefined ? Effect.void : failure(refused)
+      })
     )
   }
 
   /** Where what the source states now was refused, what a program has seen is older, and nothing may be built on it. */
-  const onGround = (turn: Turn) => (turn.isAhead(index) ? Effect.asVoid(turn.load(index)) : Effect.void)
-
-  const put = (turn: Turn, key: string | Key<unknown>, value: unknown) => {
-    const node = state.draft(key, value)
-    return node instanceof Problem ? failure(node) : write(turn, key, state.canonical(pathOf(key)), node)
-  }
+  const onGround = (turn: Turn) => Effect.suspend(() => (turn.ahead.has(index) ? turn.load(index) : Effect.void))
 
   return {
     set: (key, value, { since } = {}) =>
       inTurn(pathOf(key), (turn) => {
-        if (since === undefined) return put(turn, key, value)
-        return Effect.flatMap(onGround(turn), () => {
-          const problem = changedSince(state, pathOf(key), since)
-          return problem === undefined ? put(turn, key, value) : failure(problem)
-        })
+        if (since === undefined) return write(turn, key, () => state.draft(key, value))
+        return Effect.zipRight(
+          onGround(turn),
+          write(turn, key, () => changedSince(state, pathOf(key), since) ?? state.draft(key, value))
+        )
       }),
     unset: (key) =>
-      inTurn(pathOf(key), (turn) => {
-        const segments = parsePath(pathOf(key))
-        return segments instanceof Problem
-          ? failure(segments)
-          : write(turn, key, state.canonical(pathOf(key)), undefined)
-      }),
-    update: (key, change) =>
       inTurn(pathOf(key), (turn) =>
-        onGround(turn).pipe(
-          Effect.flatMap(() => settled(state.read(key))),
-          Effect.flatMap((value) => {
-            const next = change(value)
-            return Effect.as(put(turn, key, next), next)
-          })
-        )
-      ).pipe(
-        Effect.retry({
-          while: ({ reason }) => reason === "conflict",
-          schedule: Schedule.upTo(rest, Duration.decode(store.deadline))
+        write(turn, pathOf(key), () => {
+          const segments = parsePath(pathOf(key))
+          return segments instanceof Problem ? segments : undefined
         })
-      )
+      ),
+    update: (key, change) =>
+      inTurn(pathOf(key), (turn) => {
+        let next: unknown
+        const make = () => {
+          const read = state.read(key)
+          if (read instanceof Problem) return read
+          next = change(read.value)
+          return state.draft(key, next)
+        }
+        return Effect.zipRight(
+          onGround(turn),
+          Effect.map(write(turn, key, make, true), () => next)
+        )
+      })
   }
 }

@@ -38,16 +38,28 @@ export interface Store {
   readonly deadline: Duration.DurationInput
   /** Runs in the fiber that sets, before everything else: fails where it cannot be written now. */
   readonly admits: Effect.Effect<void, ConfigError>
-  /** What to write for the value, as JSON, to be at the path; without one, for nothing to be there. Writes nothing yet. */
-  readonly stage: (path: string, value: Json | undefined) => Staged | Problem
+  /**
+   * Has the source state a value at the path, and nothing else there: entirely or not at all. Fails with reason `conflict`
+   * where something else than was read last stands at the path, around it or beneath it.
+   *
+   * Where the write is to be `alone`, all who write wait for it from before it is prepared, and `prepare` is given what the
+   * source states if that is other than was read last: so it cannot conflict.
+   */
+  readonly write: (
+    path: string,
+    prepare: (refreshed?: Stated | Problem) => Write | Problem,
+    alone: boolean
+  ) => Effect.Effect<void, ConfigError>
 }
 
-/** A write that has not been made. */
-export interface Staged {
-  /** What the source states after it. */
-  readonly record: Readonly<Record<string, unknown>>
-  /** Makes it, entirely or not at all. Fails with reason `conflict` where the source has other values than were read. */
-  readonly commit: Effect.Effect<void, ConfigError>
+/** Named values in sections. */
+export type Stated = Readonly<Record<string, unknown>>
+
+export interface Write {
+  /** None, for nothing to be at the path. */
+  readonly value: Json | undefined
+  /** Why what the source would state after the write cannot be put in force. */
+  readonly check: (stated: Stated) => Problem | undefined
 }
 
 /** What the sources together need. */

@@ -16,7 +16,7 @@ for (const [engine, fresh] of engines) {
       // Makes the table.
       yield* Effect.scoped(configOn(other))
       yield* state(values)
-      const config = yield* configOn(sql, { watch: false }, { keys })
+      const config = yield* configOn(sql, { watch: false, deadline: "20 seconds" }, { keys })
       return { config, setOrigin: "foundation_config", state }
     })
   )

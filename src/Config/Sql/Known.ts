@@ -57,7 +57,7 @@ export class Known {
   }
 
   /** After the edit was written. Where others wrote in between, what they wrote is still to be read. */
-  written(edits: Edit, { after, before, revisions }: Written): Known {
+  written({ after, before, edits, revisions }: Written): Known {
     const next = new Map(this.revisions)
     for (const key of edits.remove) next.delete(key)
     for (const [key, revision] of revisions) next.set(key, revision)

@@ -8,11 +8,11 @@ import { acceptPrefix } from "../../internal/Sql/Names.js"
 import { upToDate } from "../../internal/Sql/Schema.js"
 import { failure } from "../Failure.js"
 import { Problem } from "../Problem.js"
-import type { Source, Store } from "../Source.js"
+import type { Source, Stated, Store } from "../Source.js"
 import { conflict, missingRights, outsideOfTransactions, unusable, unwritable } from "./Failures.js"
 import { Known } from "./Known.js"
 import { migrations } from "./Schema.js"
-import { Changed, contents, revision, type Table, write } from "./Table.js"
+import { Changed, type Contents, contents, type Plan, revision, type Table, write } from "./Table.js"
 import { watchTable } from "./Watch.js"
 
 export interface TableOptions {
@@ -22,7 +22,7 @@ export interface TableOptions {
   readonly writable?: boolean
   /** Whether the table is read again when somebody has changed it: it is. */
   readonly watch?: boolean
-  /** How often the table is looked at where the database does not tell of changes, and while it cannot: 1 second. */
+  /** How often the table is looked at where the database does not tell of changes, and while it cannot: 500 milliseconds. */
   readonly pollInterval?: Duration.DurationInput
   /** How long a call of the database may take: 5 seconds. */
   readonly deadline?: Duration.DurationInput
@@ -37,7 +37,7 @@ export const openTable = (client: SqlClient.SqlClient, options: TableOptions): E
   Effect.gen(function* () {
     const prefix = acceptPrefix(options.prefix)
     if (typeof prefix !== "string") return yield* prefix
-    const { deadline = defaultDeadline, pollInterval = "1 second", writable = false } = options
+    const { deadline = defaultDeadline, pollInterval = "500 millis", writable = false } = options
     const name = options.name ?? `${prefix}_config`
     const table = yield* Effect.mapError(opened(client, `${prefix}_config`, deadline), unusable(name))
     const place = yield* Effect.mapError(guarded(lookedUp(table), deadline), unusable(name))
@@ -46,21 +46,20 @@ export const openTable = (client: SqlClient.SqlClient, options: TableOptions): E
     let known = Known.nothing
     /** The revision that was read last; none where the last read failed. */
     let seen: string | undefined
+    const learn = (contents: Contents): Stated | Problem => {
+      known = Known.of(contents)
+      seen = known.revision
+      return known.record
+    }
     const read = guarded(Effect.disconnect(contents(table)), deadline).pipe(
-      Effect.tapBoth({
-        onFailure: () =>
-          Effect.sync(() => {
-            seen = undefined
-          }),
-        onSuccess: (contents) =>
-          Effect.sync(() => {
-            known = Known.of(contents)
-            seen = known.revision
-          })
-      }),
+      Effect.tapError(() =>
+        Effect.sync(() => {
+          seen = undefined
+        })
+      ),
       Effect.mapError(unusable(name)),
-      Effect.flatMap(() => {
-        const { record } = known
+      Effect.flatMap((contents) => {
+        const record = learn(contents)
         return record instanceof Problem ? failure(record.in(name)) : Effect.succeed(record)
       })
     )
@@ -68,24 +67,38 @@ export const openTable = (client: SqlClient.SqlClient, options: TableOptions): E
     const store: Store = {
       deadline,
       admits: outsideOfTransactions(name),
-      stage: (path, value) => {
-        const staged = known.edit(path, value)
-        if (staged instanceof Problem) return staged.in(name)
-        const [edits, record] = staged
-        if (edits.put.size + edits.remove.length === 0) return { record, commit: Effect.void }
-        // Disconnected: a transaction that waits for a server that is gone does not let itself be interrupted.
-        const commit = Effect.disconnect(write(table, path, known.around(path), edits)).pipe(
-          Effect.mapError(unwritable(name, path)),
-          Effect.flatMap((written) => {
-            if (written instanceof Changed) return failure(conflict(name, path, written.key))
-            const next = known.written(edits, written)
-            if (seen === known.revision) seen = next.revision
-            known = next
-            return Effect.void
-          })
-        )
-        return { record, commit }
-      }
+      write: (path, prepare, alone) =>
+        Effect.suspend(() => {
+          const plan = (refreshed?: Stated | Problem): Plan | Problem => {
+            const prepared = prepare(refreshed)
+            if (prepared instanceof Problem) return prepared
+            const edited = known.edit(path, prepared.value)
+            if (edited instanceof Problem) return edited.in(name)
+            const [edits, record] = edited
+            return prepared.check(record) ?? { path, edits, expected: known.around(path) }
+          }
+          // What is refused needs no database.
+          const first = alone ? undefined : plan()
+          if (first instanceof Problem) return failure(first)
+          if (first !== undefined && first.edits.put.size + first.edits.remove.length === 0) return Effect.void
+          const planned = (revision: string) => {
+            if (first !== undefined) return Effect.succeed(first)
+            if (revision === known.revision) return Effect.sync(plan)
+            return Effect.map(contents(table), (contents) => plan(learn(contents)))
+          }
+          // Disconnected: a transaction that waits for a server that is gone does not let itself be interrupted.
+          return Effect.disconnect(write(table, planned)).pipe(
+            Effect.mapError(unwritable(name, path)),
+            Effect.flatMap((written) => {
+              if (written instanceof Problem) return failure(written)
+              if (written instanceof Changed) return failure(conflict(name, path, written.key))
+              const next = known.written(written)
+              if (seen === known.revision) seen = next.revision
+              known = next
+              return Effect.void
+            })
+          )
+        })
     }
     const watch = watchTable(client, {
       channel: place.channel,

@@ -6,6 +6,7 @@ import type { Json } from "../../internal/json.js"
 import type { Dialect } from "../../internal/Sql/Dialect.js"
 import type { SqlFailure } from "../../internal/Sql/Failure.js"
 import { failing } from "../../internal/Sql/Guard.js"
+import { Problem } from "../Problem.js"
 import { maxValues } from "../Tree.js"
 import { around, type Edit } from "./Rows.js"
 
@@ -91,30 +92,40 @@ export class Changed {
 
 /** What came of an edit: the revision before it and after it, and those of the rows that were put. */
 export interface Written {
+  readonly edits: Edit
   readonly before: string
   readonly after: string
   readonly revisions: ReadonlyMap<string, string>
 }
 
+/** An edit of what is at, around and beneath the path, and the revisions that all of it must have. */
+export interface Plan {
+  readonly path: string
+  readonly edits: Edit
+  readonly expected: ReadonlyMap<string, string>
+}
+
 /**
- * Makes the edit of what is at, around and beneath the path, if all of that has the expected revisions still. Who writes
- * waits for the others at the revision of the table, as do those who write with statements of their own, through the
- * triggers: nobody adds what has not been looked at.
+ * Makes the edit that is planned, if the rows have the expected revisions. Who writes waits for the others at the revision
+ * of the table, and so does who writes with SQL of his own, through the triggers: from the planning on nobody changes it.
  */
 export const write = (
   table: Table,
-  path: string,
-  expected: ReadonlyMap<string, string>,
-  { put, remove }: Edit
-): Effect.Effect<Written | Changed, SqlFailure> => {
+  planned: (revision: string) => Effect.Effect<Plan | Problem, SqlError | SqlFailure>
+): Effect.Effect<Written | Changed | Problem, SqlFailure> => {
   const { dialect, name, sql } = table
-  const beneath = sql`key >= ${`${path}.`} and key < ${`${path}/`}` // a slash comes after the dot
   const lock = sql.literal(dialect === "pg" ? "for update" : "")
   return inTransaction(
     table,
     Effect.gen(function* () {
       const [counter] = yield* sql<{ revision: string }>`
         select cast(revision as text) as revision from ${counterOf(table)} ${lock}`
+      const before = counter?.revision ?? ""
+      const plan = yield* planned(before)
+      if (plan instanceof Problem) return plan
+      const { edits, expected, path } = plan
+      const { put, remove } = edits
+      const beneath = sql`key >= ${`${path}.`} and key < ${`${path}/`}` // a slash comes after the dot
       const found = yield* sql<{ key: string; revision: string }>`
         select key, cast(revision as text) as revision from ${sql(name)}
         where key in ${sql.in(around(path))} or (${beneath})`
@@ -137,7 +148,8 @@ export const write = (
           : yield* sql<{ key: string; revision: string }>`
               select key, cast(revision as text) as revision from ${sql(name)} where key in ${sql.in([...put.keys()])}`
       return {
-        before: counter?.revision ?? "",
+        edits,
+        before,
         after: yield* revision(table),
         revisions: new Map(rows.map(({ key, revision }) => [key, revision]))
       }
