@@ -1,25 +1,29 @@
+import type * as EffectConfig from "effect/Config"
+import type { ConfigError as EffectConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { ConfigError } from "./FoundationError.js"
-import { Client, type Argument as RedisArgument } from "./Redis/Client.js"
-import { clientOf, type IoRedis as IoRedisType, linkOf } from "./Redis/IoRedis.js"
+import { type Client, clientOver, connect as connectClient, type Argument as RedisArgument } from "./Redis/Client.js"
+import { clientOf, disconnect, type IoRedis as IoRedisType, linkOf } from "./Redis/IoRedis.js"
 import type { Done } from "./Redis/Lane.js"
-import type { Notification as RedisNotification } from "./Redis/Notification.js"
+import { gap, type Notification as RedisNotification } from "./Redis/Notification.js"
 import type {
   ClusterOptions as RedisClusterOptions,
   Options as RedisOptions,
   SentinelOptions as RedisSentinelOptions,
   UrlOptions as RedisUrlOptions
 } from "./Redis/Options.js"
-import { type Problem, unreachable } from "./Redis/Problem.js"
+import { unreachable } from "./Redis/Problem.js"
 import type { RedisError as RedisErrorType } from "./Redis/RedisError.js"
 import { type Script as RedisScript, script } from "./Redis/Script.js"
 import { type Listener as RedisListener, Subscriptions } from "./Redis/Subscriptions.js"
-import { targetOf } from "./Redis/Target.js"
+import { type Target, targetOf } from "./Redis/Target.js"
 import { Telemetry } from "./Telemetry.js"
 
 export declare namespace Redis {
@@ -74,11 +78,14 @@ export declare namespace Redis {
   }
 }
 
-/** The service over a client of ioredis. `close` says what is to become of the client at the end. */
+/** So many notifications wait for a slow listener; past it they are dropped, and it hears of a gap. */
+const maxBacklog = 10_000
+
+/** The service over a client of ioredis; `own` is whether that ends with it. */
 const make = (
   io: IoRedisType,
-  shown: string,
-  close: (client: Client) => void
+  target: Pick<Target, "shown" | "connectTimeout">,
+  own: boolean
 ): Effect.Effect<{ readonly service: Redis.Service; readonly client: Client }, never, Telemetry | Scope.Scope> =>
   Effect.gen(function* () {
     const telemetry = yield* Telemetry
@@ -87,17 +94,21 @@ const make = (
       telemetry.emit(
         "redis.status",
         { count: 1 },
-        { address: shown, available: problem === undefined, problem: problem ?? "" }
+        { address: target.shown, available: problem === undefined, problem: problem ?? "" }
       )
       const log =
         problem === undefined
-          ? Effect.logInfo(`The Redis at ${shown} answers`)
-          : Effect.logWarning(`The Redis at ${shown} cannot be used now: ${problem}`)
+          ? Effect.logInfo(`The Redis at ${target.shown} answers`)
+          : Effect.logWarning(`The Redis at ${target.shown} cannot be used now: ${problem}`)
       Runtime.runFork(runtime, log)
     }
     const client = yield* Effect.acquireRelease(
-      Effect.sync(() => new Client(io, changed)),
-      (client) => Effect.sync(() => close(client))
+      Effect.sync(() => clientOver(io, target.connectTimeout, changed)),
+      (client) =>
+        Effect.sync(() => {
+          client.detach()
+          if (own) disconnect(io)
+        })
     )
     const subscriptions = yield* Effect.acquireRelease(
       Effect.sync(() => new Subscriptions(linkOf(io))),
@@ -108,15 +119,27 @@ const make = (
       return problem === undefined ? { available: true } : { available: false, problem: problem.text }
     }
     const service: Redis.Service = {
-      isCluster: client.isCluster,
+      isCluster: io.isCluster,
       run: (script, keys, args, millis) => answerOf((done) => client.run(script, keys, args, millis, done)),
       unsafeRun: (script, keys, args, millis, done) => client.run(script, keys, args, millis, done),
       notifications: (channel) =>
-        Stream.asyncPush<Redis.Notification>((emit) =>
-          Effect.acquireRelease(
-            Effect.sync(() => subscriptions.add(channel, (notification) => void emit.single(notification))),
-            (unsubscribe) => Effect.sync(unsubscribe)
-          )
+        Stream.unwrapScoped(
+          Effect.gen(function* () {
+            const queue = yield* Queue.unbounded<RedisNotification>()
+            const listener = (notification: RedisNotification) => {
+              if (queue.unsafeSize().pipe(Option.getOrElse(() => 0)) < maxBacklog) {
+                queue.unsafeOffer(notification)
+              } else {
+                Effect.runSync(Queue.takeAll(queue))
+                queue.unsafeOffer(gap)
+              }
+            }
+            yield* Effect.acquireRelease(
+              Effect.sync(() => subscriptions.add(channel, listener)),
+              (unsubscribe) => Effect.sync(unsubscribe)
+            )
+            return Stream.fromQueue(queue)
+          })
         ),
       unsafeSubscribe: (channel, listener) => subscriptions.add(channel, listener),
       ping: (millis) => Effect.asVoid(answerOf((done) => client.ping(millis, done))),
@@ -129,15 +152,27 @@ const make = (
 const connect = (options: RedisOptions): Effect.Effect<Redis.Service, ConfigError, Telemetry | Scope.Scope> =>
   Effect.gen(function* () {
     const target = yield* targetOf(options)
-    const { client, service } = yield* make(clientOf(target), target.shown, (client) => client.close())
-    const problem = yield* Effect.async<Problem | undefined>((resume) =>
-      client.connect(target.connectTimeout, (problem) => resume(Effect.succeed(problem)))
-    )
+    const { client, service } = yield* make(clientOf(target), target, true)
+    yield* connected(client, target.connectTimeout)
+    const { problem } = client
     if (problem !== undefined && (problem.lasting || options.whenUnreachable === "fail")) {
       return yield* Effect.fail(unreachable(target.shown, problem))
     }
     return service
   })
+
+/** How a client that is given is spoken of, and how long it has for connecting. */
+const given = { shown: "the address of the client given", connectTimeout: 2000 } as const
+
+const fromClient = (io: IoRedisType): Effect.Effect<Redis.Service, never, Telemetry | Scope.Scope> =>
+  Effect.gen(function* () {
+    const { client, service } = yield* make(io, given, false)
+    yield* connected(client, given.connectTimeout)
+    return service
+  })
+
+const connected = (client: Client, millis: number): Effect.Effect<void> =>
+  Effect.async((resume) => connectClient(client, millis, () => resume(Effect.void)))
 
 const answerOf = (send: (done: Done) => void): Effect.Effect<unknown, RedisErrorType> =>
   Effect.async((resume) => {
@@ -174,13 +209,21 @@ export class Redis extends Context.Tag("effect-foundation/Redis")<Redis, Redis.S
 
   /** Over a connection of ioredis that is there already; it stays open when the layer ends. */
   static readonly fromClient = (client: IoRedisType): Layer.Layer<Redis, never, Telemetry> =>
-    Layer.scoped(
-      Redis,
-      Effect.map(
-        make(client, "the client given", (client) => client.detach()),
-        ({ service }) => service
-      )
-    )
+    Layer.scoped(Redis, fromClient(client))
+
+  /**
+   * As `layer`, with options from `effect/Config`, where the url or a password can be `Config.redacted`.
+   *
+   * @example
+   * import { Redis } from "effect-foundation/Redis"
+   * import { Config } from "effect"
+   *
+   * export const Live = Redis.layerConfig(Config.map(Config.redacted("REDIS_URL"), (url) => ({ url })))
+   */
+  static readonly layerConfig = (
+    options: EffectConfig.Config<RedisOptions>
+  ): Layer.Layer<Redis, ConfigError | EffectConfigError, Telemetry> =>
+    Layer.scoped(Redis, Effect.flatMap(options, connect))
 
   /** The Lua script as `run` takes it; to be made once. */
   static readonly script = script

@@ -1,131 +1,230 @@
-import type { IoRedis } from "./IoRedis.js"
-import { type Answered, type Done, Lane } from "./Lane.js"
-import { noDatabase, type Problem, problemOf } from "./Problem.js"
+import { Connection, listen } from "./Connection.js"
+import type { IoCluster, IoNode, IoRedis } from "./IoRedis.js"
+import type { Answered, Done } from "./Lane.js"
+import { type Problem, problemOf } from "./Problem.js"
+import { RedisError } from "./RedisError.js"
 import type { Script } from "./Script.js"
+import { slotOf } from "./Slot.js"
 
 /** What can be sent. */
 export type Argument = string | number | Buffer
 
-/**
- * The commands of this process to one Redis, or to one cluster of them.
- *
- * `changed` hears why commands get no answer, when that begins, and `undefined` when it is over.
- */
-export class Client {
-  readonly isCluster: boolean
-  private readonly lane: Lane
-  private lastProblem: Problem = { text: "there is no connection yet", lasting: false }
-  /** The connection is there, and not to the database that was asked for. */
-  private isElsewhere = false
-  private isAvailable = true
-  private readonly listeners: ReadonlyArray<readonly [string, (argument: unknown) => void]>
-
-  constructor(
-    private readonly io: IoRedis,
-    private readonly changed: (problem: string | undefined) => void
-  ) {
-    this.isCluster = io.isCluster
-    this.lane = new Lane(
-      {
-        ready: () => io.status === "ready" && !this.isElsewhere,
-        problem: () => this.lastProblem.text,
-        reconnect: () => io.disconnect(true)
-      },
-      (problem) => this.tell(problem)
-    )
-    this.listeners = [
-      // Errors that nobody listens to, the client writes on the console.
-      [
-        "error",
-        (error) => {
-          this.lastProblem = problemOf(error)
-          if (this.lastProblem === noDatabase) this.isElsewhere = true
-        }
-      ],
-      [
-        "connecting",
-        () => {
-          this.isElsewhere = false
-        }
-      ],
-      [
-        "ready",
-        () => {
-          if (this.isElsewhere) return
-          this.lane.heard()
-          this.tell(undefined)
-        }
-      ],
-      ["close", () => this.tell(this.lastProblem.text)]
-    ]
-    for (const [event, listener] of this.listeners) io.on(event, listener)
-  }
-
-  /** Connects, and waits for it: so many milliseconds at most, or until an attempt has failed. */
-  connect(millis: number, done: (problem: Problem | undefined) => void): void {
-    let ended = false
-    const end = () => {
-      if (ended) return
-      ended = true
-      clearTimeout(timer)
-      done(this.problem)
-    }
-    // @effect-diagnostics-next-line globalTimers:off
-    const timer = setTimeout(end, millis)
-    // Events of a change of state come a step later than the change.
-    this.io.connect().then(
-      () => setImmediate(end),
-      () => setImmediate(end)
-    )
-  }
-
-  /** Why commands are not sent now; undefined where they are. */
-  get problem(): Problem | undefined {
-    const text = this.lane.problem
-    if (text === undefined) return undefined
-    return text === this.lastProblem.text ? this.lastProblem : { text, lasting: false }
-  }
-
-  run(
-    { sha, source }: Script,
+/** The commands of this process to one Redis, or to one cluster of them. */
+export interface Client {
+  readonly io: IoRedis
+  readonly run: (
+    script: Script,
     keys: ReadonlyArray<string>,
     args: ReadonlyArray<Argument>,
     millis: number,
     done: Done
-  ): void {
-    const { io } = this
-    this.lane.send(
-      (answered) => {
-        void io.evalsha(sha, keys.length, ...keys, ...args, ((error, reply) => {
-          // To run it by its text loads it, in the same step, on the server that does not know it.
-          if (error?.message.startsWith("NOSCRIPT")) {
-            void io.eval(source, keys.length, ...keys, ...args, answered)
-          } else answered(error, reply)
-        }) as Answered)
-      },
-      millis,
-      done
-    )
-  }
+  ) => void
+  readonly ping: (millis: number, done: Done) => void
+  /** Why commands are not sent now; undefined where they are. */
+  readonly problem: Problem | undefined
+  /** Leaves the connection as it is. */
+  readonly detach: () => void
+}
 
-  ping(millis: number, done: Done): void {
-    this.lane.send((answered) => void this.io.ping(answered), millis, done)
-  }
+/** `changed` hears why commands get no answer, when that begins, and `undefined` when it is over. */
+export const clientOver = (
+  io: IoRedis,
+  connectMillis: number,
+  changed: (problem: string | undefined) => void
+): Client =>
+  isCluster(io) ? new ClusterClient(io, connectMillis, changed) : new SingleClient(io, connectMillis, changed)
 
-  /** Leaves the connection to whom it belongs. */
-  detach(): void {
-    this.lane.close()
-    for (const [event, listener] of this.listeners) this.io.off(event, listener)
-  }
+const isCluster = (io: IoRedis): io is IoCluster => io.isCluster
 
-  close(): void {
-    this.lane.close()
-    this.io.disconnect()
+/** Connects, and waits for it: so many milliseconds at most, or until an attempt has failed. */
+export const connect = ({ io }: Client, millis: number, done: () => void): void => {
+  let ended = false
+  const end = () => {
+    if (ended) return
+    ended = true
+    clearTimeout(timer)
+    done()
   }
+  // @effect-diagnostics-next-line globalTimers:off
+  const timer = setTimeout(end, millis)
+  const nodes = () => Promise.allSettled(isCluster(io) ? io.nodes("master").map(warm) : [])
+  const attempt = io.status === "wait" ? io.connect() : ready(io)
+  // Events of a change of state come a step later than the change.
+  attempt.then(nodes).then(
+    () => setImmediate(end),
+    () => setImmediate(end)
+  )
+}
 
-  private tell(problem: string | undefined): void {
+const ready = (io: IoRedis) =>
+  new Promise<void>((resolve) => (io.status === "ready" ? resolve() : io.once("ready", () => resolve())))
+
+/** A node of a cluster connects with its first command, which would wait for that. */
+const warm = (io: IoNode): unknown => io.status === "wait" && io.connect().catch(() => undefined)
+
+/** Tells of each change once. */
+class Teller {
+  private isAvailable = true
+
+  constructor(private readonly changed: (problem: string | undefined) => void) {}
+
+  tell(problem: string | undefined): void {
     if ((problem === undefined) === this.isAvailable) return
     this.isAvailable = problem === undefined
     this.changed(problem)
   }
 }
+
+const runOn = (
+  io: IoRedis,
+  { sha, source }: Script,
+  keys: ReadonlyArray<string>,
+  args: ReadonlyArray<Argument>,
+  answered: Answered
+): void => {
+  void io.evalsha(sha, keys.length, ...keys, ...args, ((error, reply) => {
+    // To run it by its text loads it, in the same step, on the server that does not know it.
+    if (error?.message.startsWith("NOSCRIPT")) void io.eval(source, keys.length, ...keys, ...args, answered)
+    else answered(error, reply)
+  }) as Answered)
+}
+
+class SingleClient implements Client {
+  private readonly connection: Connection
+
+  constructor(
+    readonly io: IoNode,
+    connectMillis: number,
+    changed: (problem: string | undefined) => void
+  ) {
+    const teller = new Teller(changed)
+    this.connection = new Connection(io, connectMillis, () => teller.tell(this.connection.trouble))
+  }
+
+  get problem(): Problem | undefined {
+    return this.connection.problem
+  }
+
+  run(script: Script, keys: ReadonlyArray<string>, args: ReadonlyArray<Argument>, millis: number, done: Done): void {
+    this.connection.send((answered) => runOn(this.io, script, keys, args, answered), millis, done)
+  }
+
+  ping(millis: number, done: Done): void {
+    this.connection.send((answered) => void this.io.ping(answered), millis, done)
+  }
+
+  detach(): void {
+    this.connection.detach()
+  }
+}
+
+/** A lane for each node, so that one that stands still does not keep back what the others would answer. */
+class ClusterClient implements Client {
+  private readonly nodes = new Map<string, Connection>()
+  private readonly teller: Teller
+  private last: Problem = { text: "there is no connection yet", lasting: false }
+  private isClosed = false
+  private handshake: NodeJS.Timeout | undefined
+  private readonly unlisten: () => void
+
+  constructor(
+    readonly io: IoCluster,
+    private readonly connectMillis: number,
+    changed: (problem: string | undefined) => void
+  ) {
+    this.teller = new Teller(changed)
+    this.unlisten = listen(io, {
+      error: (error) => {
+        this.last = problemOf(error)
+      },
+      "node error": (error) => {
+        this.last = problemOf(error)
+      },
+      "+node": (node) => this.add(node as IoNode),
+      "-node": (node) => this.remove(node as IoNode),
+      connect: () => {
+        clearTimeout(this.handshake)
+        // @effect-diagnostics-next-line globalTimers:off
+        this.handshake = setTimeout(() => io.status === "connect" && io.disconnect(true), connectMillis)
+      },
+      ready: () => {
+        clearTimeout(this.handshake)
+        this.isClosed = false
+        this.review()
+      },
+      close: () => {
+        clearTimeout(this.handshake)
+        this.isClosed = true
+        this.review()
+      }
+    })
+    for (const node of io.nodes()) this.add(node)
+  }
+
+  get problem(): Problem | undefined {
+    if (this.io.status !== "ready") return this.last
+    for (const node of this.nodes.values()) {
+      if (node.problem !== undefined) return node.problem
+    }
+    return undefined
+  }
+
+  run(script: Script, keys: ReadonlyArray<string>, args: ReadonlyArray<Argument>, millis: number, done: Done): void {
+    this.send(keys[0], (answered) => runOn(this.io, script, keys, args, answered), millis, done)
+  }
+
+  ping(millis: number, done: Done): void {
+    this.send(undefined, (answered) => void this.io.ping(answered), millis, done)
+  }
+
+  detach(): void {
+    clearTimeout(this.handshake)
+    this.unlisten()
+    for (const node of this.nodes.values()) node.detach()
+    this.nodes.clear()
+  }
+
+  private send(key: string | undefined, command: (answered: Answered) => void, millis: number, done: Done): void {
+    const node = this.io.status === "ready" ? this.nodeOf(key) : undefined
+    if (node === undefined) done(new RedisError("disconnected", this.last.text), undefined)
+    else node.send(command, millis, done)
+  }
+
+  /** The node that has the slot of the key. */
+  private nodeOf(key: string | undefined): Connection | undefined {
+    if (key === undefined) return this.nodes.values().next().value
+    const [address] = this.io.slots[slotOf(key)] ?? []
+    return address === undefined ? undefined : this.nodes.get(address)
+  }
+
+  private add(io: IoNode): void {
+    const address = addressOf(io)
+    this.nodes.get(address)?.detach()
+    this.nodes.set(address, new Connection(io, this.connectMillis, () => this.review()))
+    if (this.io.status === "ready" && io.options.readOnly !== true) warm(io)
+  }
+
+  private remove(io: IoNode): void {
+    const address = addressOf(io)
+    const node = this.nodes.get(address)
+    if (node?.io !== io) return
+    node.detach()
+    this.nodes.delete(address)
+    this.review()
+  }
+
+  private review(): void {
+    if (this.isClosed || this.io.status !== "ready") {
+      this.teller.tell(this.isClosed ? this.last.text : undefined)
+      return
+    }
+    const troubles = [...this.nodes].map(([address, { trouble }]) => trouble && `${address}: ${trouble}`)
+    const trouble = troubles.find((each) => each !== undefined)
+    // Another node may have the slots by now.
+    if (trouble !== undefined) this.io.refreshSlotsCache()
+    this.teller.tell(trouble)
+  }
+}
+
+/** As the client names nodes. */
+const addressOf = ({ options: { host, port } }: IoNode): string => `${host ?? "127.0.0.1"}:${port ?? 6379}`

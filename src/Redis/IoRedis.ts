@@ -5,6 +5,8 @@ import type { Target } from "./Target.js"
 
 /** A connection of ioredis, to one server, through sentinels, or to a cluster. */
 export type IoRedis = Redis | Cluster
+export type IoNode = Redis
+export type IoCluster = Cluster
 
 /** Between attempts, in milliseconds: twice as long each time, and not the same in every process. */
 const shortestDelay = 50
@@ -69,6 +71,12 @@ export const clientOf = (target: Target): IoRedis => {
         redisOptions: common
       })
   }
+}
+
+/** Ends it. What it says of that, nobody listens to. */
+export const disconnect = (io: IoRedis): void => {
+  io.on("error", () => undefined)
+  io.disconnect()
 }
 
 /** Where the subscriptions of this process go: a connection of their own, beside that of the commands. */

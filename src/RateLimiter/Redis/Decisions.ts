@@ -71,8 +71,8 @@ export class Decisions {
         done(error, none, 0)
         return
       }
-      // Of our own scripts, which answer numbers.
-      const [remaining = 0, retryAfter = 0, resetAfter = 0, , taken = 0] = reply as ReadonlyArray<number>
+
+      const [remaining = 0, retryAfter = 0, resetAfter = 0, , taken = 0] = numbersOf(reply)
       done(undefined, [decisionOf(request, intervals, remaining, retryAfter, resetAfter)], taken)
     })
   }
@@ -92,7 +92,7 @@ export class Decisions {
         done(error, none, 0)
         return
       }
-      const numbers = reply as ReadonlyArray<number>
+      const numbers = numbersOf(reply)
       const number = (at: number) => numbers[at] ?? 0
       done(
         undefined,
@@ -112,3 +112,6 @@ export class Decisions {
 }
 
 const none: ReadonlyArray<Verdict> = []
+
+/** Our own scripts answer numbers; a client that was given may have been told to make texts of them. */
+const numbersOf = (reply: unknown): ReadonlyArray<number> => (Array.isArray(reply) ? reply.map(Number) : [])
