@@ -8,6 +8,7 @@ import * as Stream from "effect/Stream"
 import { type AlreadyRegistered, ConfigError, type RegistryError, type ServiceNotFound } from "./FoundationError.js"
 import { accessing } from "./internal/access.js"
 import type * as Backend from "./ServiceRegistry/Backend.js"
+import { acceptCapacity, defaultCapacity } from "./ServiceRegistry/Capacity.js"
 import * as Memory from "./ServiceRegistry/Memory.js"
 import type * as Metadata_ from "./ServiceRegistry/Metadata.js"
 import type * as Pick from "./ServiceRegistry/Pick.js"
@@ -63,24 +64,16 @@ export declare namespace ServiceRegistry {
   }
 }
 
-const defaultCapacity = 10_000_000
-/** What a `Map` of V8 can hold is a little more (2^24). */
-const greatestCapacity = 16_000_000
-
 const make = (
   backend: ServiceRegistry.Backend,
-  { capacity = defaultCapacity }: ServiceRegistry.Options = {}
+  options: ServiceRegistry.Options = {}
 ): Effect.Effect<ServiceRegistry.Service, ConfigError, Telemetry> =>
-  Number.isSafeInteger(capacity) && capacity > 0 && capacity <= greatestCapacity
-    ? Effect.map(makeRegistry(backend, capacity), ({ service }) => service)
-    : Effect.suspend(
-        () =>
-          new ConfigError({
-            reason: "invalid_value",
-            path: "serviceRegistry.capacity",
-            message: `serviceRegistry.capacity must be a whole number from 1 to ${greatestCapacity}, and is ${capacity}`
-          })
-      )
+  Effect.suspend(() => {
+    const capacity = acceptCapacity(options.capacity)
+    return capacity instanceof ConfigError
+      ? Effect.fail(capacity)
+      : Effect.map(makeRegistry(backend, capacity), ({ service }) => service)
+  })
 
 const using = accessing(() => ServiceRegistry)
 

@@ -62,6 +62,15 @@ export const registryFull = (name: string, capacity: number): RegistryError =>
 export const storageUnavailable = (problem: string, context: Record<string, unknown> = {}): RegistryError =>
   refused("storage_unavailable", `The registry's database cannot be used: ${problem}`, context)
 
+/** It was granted so late that its lease had run out by then. */
+export const leaseOver = (name: string): RegistryError =>
+  storageUnavailable(
+    "its answer came after the lease had run out: see that neither it nor this process is overloaded",
+    {
+      name
+    }
+  )
+
 export const notAdvertised = (name: string): RegistryError =>
   invalidProcess(
     name,

@@ -198,8 +198,11 @@ export const makeRegistry = (backend: Backend, capacity: number): Effect.Effect<
       if (claim instanceof RegistryError) return Effect.fail(claim)
       return Effect.flatMap(Effect.scope, (scope) =>
         Effect.flatMap(ask(claim), (grant) =>
-          Effect.withFiberRuntime<H, E2>((fiber) => {
-            const entered = enter(claim, grant, clockOf(fiber))
+          Effect.withFiberRuntime<H, E2 | RegistryError>((fiber) => {
+            const isLate = grant.lease !== undefined && !grant.lease.holds()
+            const entered: Either.Either<H, E2 | RegistryError> = isLate
+              ? Either.left(Failures.leaseOver(claim.name))
+              : enter(claim, grant, clockOf(fiber))
             return Either.isRight(entered)
               ? Effect.as(keep(entered.right, scope), entered.right)
               : Effect.zipRight(
@@ -283,7 +286,7 @@ export const makeRegistry = (backend: Backend, capacity: number): Effect.Effect<
     const doors: Doors = {
       holder: (name) => table.holder(name),
       tokensIn: (group) => table.group(group)?.tokens() ?? [],
-      enter: ({ address, at, kind, metadata, name, revision, token }) => {
+      enter: ({ at, kind, name, revision, token }, { address, metadata }) => {
         enter({ kind, name, process: address, metadata }, { token, at }, clock, false).revision = revision
       },
       end,

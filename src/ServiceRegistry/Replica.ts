@@ -3,13 +3,18 @@ import type { HeldName, Hold } from "./Hold.js"
 import type { Metadata } from "./Metadata.js"
 import type { EndReason } from "./Registration.js"
 
+export interface Content {
+  readonly address: URL
+  readonly metadata: Metadata
+}
+
 /** A registration or membership as the store of all processes has it. */
 export interface Row {
   readonly kind: Claim["kind"]
   readonly name: string
   readonly token: number
-  readonly address: URL
-  readonly metadata: Metadata
+  /** What it says, if that can be read: asked for where the row is new or has changed, as most are not. */
+  readonly content: () => Content | undefined
   /** Of the metadata: grows with each change of them. */
   readonly revision: number
   /** When it was granted, in milliseconds since the epoch. */
@@ -38,6 +43,10 @@ export type Lapsed = Claim & { readonly token: number }
  * lost. Each runs in one step.
  */
 export interface Replica {
+  /** Who has the name, as far as the table knows. */
+  readonly holder: (
+    name: string
+  ) => { readonly token: number; readonly metadata: Metadata; readonly isOwn: boolean } | undefined
   /** The tokens in the table that should be in what was seen and are not. */
   readonly missing: (seen: Seen) => ReadonlyArray<number>
   /** Brings the table to what was seen. `reasons` tells why the missing ones have ended, where that is known. */
@@ -57,7 +66,7 @@ export interface Doors {
   readonly holder: (name: string) => HeldName | undefined
   /** The tokens in the group. */
   readonly tokensIn: (group: string) => ReadonlyArray<number>
-  readonly enter: (row: Row) => void
+  readonly enter: (row: Row, content: Content) => void
   readonly end: (hold: Hold, reason: EndReason) => void
   readonly lapse: (hold: Hold, reason: EndReason) => void
   readonly change: (hold: Hold, metadata: Metadata, revision: number) => void
@@ -96,21 +105,27 @@ export class Holds {
     }
 
     return {
+      holder: (name) => {
+        const holder = doors.holder(name)
+        return holder && { token: holder.token, metadata: holder.registration.metadata, isOwn: holder.isOwn }
+      },
       missing: (seen) => missing(seen).map((hold) => hold.token),
       apply: (seen, reasons) => {
         for (const hold of missing(seen)) doors.end(hold, reasons.get(hold.token) ?? "lost")
         for (const row of seen.rows) {
           const known = present.get(row.token)
           if (known !== undefined) {
-            if (row.revision > known.revision) doors.change(known, row.metadata, row.revision)
+            const changed = row.revision > known.revision ? row.content() : undefined
+            if (changed !== undefined) doors.change(known, changed.metadata, row.revision)
             continue
           }
-          if (row.isOwn) continue
+          const content = row.isOwn ? undefined : row.content()
+          if (content === undefined) continue
           // Whoever has the greater token has the name: the read began before that was granted.
           const holder = row.kind === "name" ? doors.holder(row.name) : undefined
           if (holder !== undefined && holder.token > row.token) continue
           if (holder !== undefined) doors.end(holder, reasons.get(holder.token) ?? "lost")
-          doors.enter(row)
+          doors.enter(row, content)
         }
       },
       lapse: (lease, reason) => {

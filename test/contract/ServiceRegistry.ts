@@ -1,32 +1,26 @@
 import { describe, expect, it } from "@effect/vitest"
-import {
-  Deferred,
-  Effect,
-  Either,
-  Exit,
-  Fiber,
-  Layer,
-  Option,
-  Random,
-  Ref,
-  Scope,
-  Stream,
-  type TestServices
-} from "effect"
+import { Deferred, Effect, Either, Exit, Fiber, Layer, Option, Random, Ref, Scope, Stream } from "effect"
 import { ServiceRegistry } from "effect-foundation/ServiceRegistry"
 import { Telemetry } from "effect-foundation/Telemetry"
 
 const url = "http://localhost:8080"
 
+export interface ContractOptions {
+  /** Whether time passes, as it does for a backend that waits for others. */
+  readonly live?: boolean
+}
+
 /** What every backend of the registry must do; `layer` makes an empty registry each time it is built. */
 export const serviceRegistryContract = (
   name: string,
-  layer: Layer.Layer<ServiceRegistry, unknown, Telemetry>
+  layer: Layer.Layer<ServiceRegistry, unknown, Telemetry>,
+  { live = false }: ContractOptions = {}
 ): void => {
+  const run = live ? it.scopedLive : it.scoped
   const test = (
     title: string,
-    body: () => Effect.Effect<unknown, unknown, ServiceRegistry | Telemetry | Scope.Scope | TestServices.TestServices>
-  ) => it.scoped(title, () => Effect.provide(body(), Layer.provideMerge(layer, Telemetry.layer)))
+    body: () => Effect.Effect<unknown, unknown, ServiceRegistry | Telemetry | Scope.Scope>
+  ) => run(title, () => Effect.provide(body(), Layer.provideMerge(Layer.fresh(layer), Telemetry.layer)))
 
   /** A fiber that ends as it is told to. */
   const worker = Effect.gen(function* () {

@@ -2,6 +2,7 @@ import type * as SqlClient from "@effect/sql/SqlClient"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import { monotonicMicros } from "../monotonic.js"
 import { dialectOf } from "./Dialect.js"
 import type { SqlFailure } from "./Failure.js"
 
@@ -13,6 +14,8 @@ export interface Listener {
   readonly resync: () => void
   /** Nothing is heard from now on, until `resync`, as at first: whoever cannot wait polls. */
   readonly lost: () => void
+  /** All that had changed before this moment of the monotonic clock, in microseconds, has been told. */
+  readonly heard?: (upTo: number) => void
 }
 
 export interface NoticesOptions {
@@ -47,13 +50,14 @@ export const listen = (
 /** `data_version` is another number when another connection has committed to the file since: a read of one counter. */
 const pollVersion = (sql: SqlClient.SqlClient, { pollInterval }: NoticesOptions, listener: Listener) => {
   let seen: unknown
-  const look = sql<{ data_version: number }>`PRAGMA data_version`.pipe(
-    Effect.flatMap(([row]) =>
-      Effect.sync(() => {
-        if (row?.data_version !== seen) listener.resync()
-        seen = row?.data_version
-      })
-    ),
+  const look = Effect.clockWith((clock) => {
+    const began = monotonicMicros(clock)
+    return Effect.map(sql<{ data_version: number }>`PRAGMA data_version`, ([row]) => {
+      if (row?.data_version !== seen) listener.resync()
+      seen = row?.data_version
+      listener.heard?.(began)
+    })
+  }).pipe(
     // A file that cannot be read now is looked at again; whoever reads it hears of it.
     Effect.catchAllCause(() => Effect.void)
   )

@@ -10,6 +10,7 @@ import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import { Client, type ClientConfig, escapeIdentifier } from "pg"
 import { deadline } from "../../deadline.js"
+import { monotonicMicros } from "../../monotonic.js"
 import { failureOf, type SqlFailure, timedOut } from "../Failure.js"
 import type { Listener, NoticesOptions } from "../Notices.js"
 
@@ -152,10 +153,18 @@ class Connection {
         })
       )
       yield* Deferred.succeed(this.tried, undefined)
-      const pings = Effect.delay(ask(client, "SELECT 1"), pingEvery).pipe(Effect.forever, Effect.ignore)
+      const pings = Effect.delay(this.ping(client), pingEvery).pipe(Effect.forever, Effect.ignore)
       yield* Effect.race(Deferred.await(lost), pings)
     })
   )
+
+  /** The server tells of what was notified before it answers: so that all is heard that came before the question. */
+  private ping(client: Client): Effect.Effect<void, SqlFailure> {
+    return Effect.clockWith((clock) => {
+      const began = monotonicMicros(clock)
+      return Effect.map(ask(client, "SELECT 1"), () => this.tell((listener) => listener.heard?.(began)))
+    })
+  }
 
   /** Listens to every channel, those that come meanwhile too, and then takes the connection into use in the same step. */
   private listenAll(client: Client, heard: Set<string>): Effect.Effect<void, SqlFailure> {

@@ -1,0 +1,164 @@
+import { createHash, randomUUID } from "node:crypto"
+import * as SqlClient from "@effect/sql/SqlClient"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import { ConfigError, type RegistryError } from "../FoundationError.js"
+import { toMicros } from "../internal/monotonic.js"
+import { dialectOf } from "../internal/Sql/Dialect.js"
+import type { SqlFailure } from "../internal/Sql/Failure.js"
+import { listen } from "../internal/Sql/Notices.js"
+import { upToDate } from "../internal/Sql/Schema.js"
+import { ServiceRegistry } from "../ServiceRegistry.js"
+import type { Telemetry } from "../Telemetry.js"
+import type { Backend } from "./Backend.js"
+import { acceptCapacity } from "./Capacity.js"
+import * as Failures from "./Failures.js"
+import { makeRegistry } from "./Registry.js"
+import { asking } from "./Sql/asking.js"
+import { Desk, unavailable } from "./Sql/Desk.js"
+import { termsOf } from "./Sql/Lease.js"
+import { Mirror } from "./Sql/Mirror.js"
+import { type Accepted, acceptOptions, type Options } from "./Sql/Options.js"
+import * as Postgres from "./Sql/Postgres.js"
+import { Session } from "./Sql/Session.js"
+import * as Sqlite from "./Sql/Sqlite.js"
+import type { Store } from "./Sql/Store.js"
+import { tablesOf } from "./Sql/Tables.js"
+
+export type { Options }
+
+const make = (
+  options: Options = {}
+): Effect.Effect<ServiceRegistry.Service, ConfigError | RegistryError, SqlClient.SqlClient | Telemetry | Scope.Scope> =>
+  Effect.gen(function* () {
+    const sql = (yield* SqlClient.SqlClient).withoutTransforms()
+    const dialect = yield* Effect.mapError(dialectOf(sql), unavailable)
+    const accepted = acceptOptions(options, dialect)
+    if (accepted instanceof ConfigError) return yield* accepted
+    const capacity = acceptCapacity(options.capacity)
+    if (capacity instanceof ConfigError) return yield* capacity
+    const { store, channel } = yield* Effect.mapError(prepared(sql, dialect, accepted), unavailable)
+    const clock = yield* Effect.clock
+    const node = randomUUID()
+    const { deadline, maxStaleness } = accepted
+
+    // Each of these needs another, so those that are made later come in by a thunk.
+    const mirror = (): Mirror => following
+    const { replica, service } = yield* makeRegistry(
+      {
+        claim: (claim) => desk().ask(claim),
+        // Nobody else can have a place.
+        join: (claim) => Effect.catchTag(desk().ask(claim), "AlreadyRegistered", Effect.die),
+        release: (granted) => desk().release(granted),
+        update: ({ name, token }, metadata) =>
+          asking(store.update(token, JSON.stringify(metadata)), deadline).pipe(
+            Effect.mapError(unavailable),
+            Effect.flatMap((revision) =>
+              revision === undefined ? Effect.fail(Failures.notFound(name)) : Effect.succeed(revision)
+            ),
+            // In a transaction of the caller it would come and go with that.
+            Effect.mapInputContext(() => Context.empty())
+          ),
+        shared: {
+          letGo: (granted) => desk().letGo(granted),
+          staleness: () => mirror().staleness(),
+          refusal: (name) => {
+            const staleness = Duration.micros(BigInt(Math.max(0, mirror().staleness())))
+            return Duration.greaterThan(staleness, maxStaleness)
+              ? Failures.stale(name, staleness, maxStaleness)
+              : undefined
+          }
+        }
+      } satisfies Backend,
+      capacity
+    )
+    const desk = (): Desk => asked
+    const asked = new Desk({
+      store,
+      replica,
+      node,
+      deadline,
+      lease: () => session.lease,
+      advertise: accepted.advertise
+    })
+    const following = new Mirror({
+      store,
+      replica,
+      desk: asked,
+      node,
+      clock,
+      deadline,
+      pollInterval: accepted.pollInterval,
+      compareInterval: accepted.compareInterval
+    })
+    const session = new Session({
+      store,
+      replica,
+      node,
+      terms: termsOf(toMicros(accepted.lease)),
+      clock,
+      resume: asked.resume,
+      reaped: following.touchAll
+    })
+
+    yield* Effect.acquireRelease(Effect.mapError(session.open, unavailable), () =>
+      Effect.zipRight(asked.close, session.close)
+    )
+    yield* Effect.mapError(listen(sql, { channel, pollInterval: accepted.pollInterval }, following), unavailable)
+    yield* Effect.mapError(following.read, unavailable)
+    yield* Effect.forEach([session.run, asked.runClaims, asked.runReturns, following.run], Effect.forkScoped)
+    return service
+  })
+
+/** The tables, made or found as they should be, and what asks them. */
+const prepared = (
+  sql: SqlClient.SqlClient,
+  dialect: "sqlite" | "pg",
+  { deadline, prefix }: Accepted
+): Effect.Effect<{ readonly store: Store; readonly channel: string }, SqlFailure> =>
+  Effect.gen(function* () {
+    const tables = tablesOf(prefix)
+    const channel = dialect === "pg" ? yield* channelOf(sql, tables.registry, deadline) : ""
+    const migrations = dialect === "pg" ? Postgres.migrations(sql, tables, channel) : Sqlite.migrations(sql, tables)
+    yield* upToDate({ table: tables.migrations, migrations, deadline })
+    const store = dialect === "pg" ? Postgres.makeStore(sql, tables) : Sqlite.makeStore(sql, tables)
+    yield* asking(store.probe, deadline)
+    return { store, channel }
+  }).pipe(Effect.provideService(SqlClient.SqlClient, sql))
+
+/** Channels are of the whole database, tables of a schema: two of the same name must not wake each other. */
+const channelOf = (sql: SqlClient.SqlClient, table: string, deadline: Duration.Duration) =>
+  asking(
+    sql<{ schema: string | null }>`select coalesce(
+      (select relnamespace::regnamespace::text from pg_class where oid = to_regclass(${table})),
+      current_schema()
+    ) as schema`,
+    deadline
+  ).pipe(
+    Effect.map(([row]) => {
+      const schema = createHash("sha256")
+        .update(row?.schema ?? "")
+        .digest("hex")
+      return `${table}_${schema.slice(0, 12)}`
+    })
+  )
+
+/**
+ * A registry that processes share: through PostgreSQL, those of a cluster; through a SQLite file, those of one machine.
+ *
+ * A name is with one process at a time, for as long as that renews its lease. A process that cannot renew gives its
+ * registrations up before the database grants them to another, and has them back, where they are still free, when it can
+ * renew again. Lookups are answered from the memory of each process, which hears of changes.
+ *
+ * Fails with ConfigError for options, and with RegistryError `storage_unavailable` where the database or a table cannot be
+ * used, which says why.
+ */
+const layer = (
+  options?: Options
+): Layer.Layer<ServiceRegistry, ConfigError | RegistryError, SqlClient.SqlClient | Telemetry> =>
+  Layer.scoped(ServiceRegistry, make(options))
+
+export { layer, make }
