@@ -28,7 +28,7 @@ export const attempted = <R, E>(
   { handler, retry, transactional }: Settings<R>,
   { transact }: ConsumerStore,
   event: StoredEvent,
-  commit: Effect.Effect<void, E>,
+  commit: Effect.Effect<void, E | TransactionRefused>,
   retrying: (attempt: number) => void
 ): Effect.Effect<Outcome, E | EventError, R> => {
   const handled = Effect.suspend(() => handler(event)).pipe(
@@ -37,12 +37,10 @@ export const attempted = <R, E>(
     Effect.catchAllCause((cause) => Effect.fail(new Failed(cause))),
     Effect.zipRight(commit)
   )
-  const attempt: Effect.Effect<void, Failed | E | EventError, R> =
-    transactional && transact !== undefined
-      ? Effect.mapError(transact(handled), (error) =>
-          error instanceof TransactionRefused ? new Failed(Cause.fail(error.cause)) : error
-        )
-      : handled
+  const attempt: Effect.Effect<void, Failed | E | EventError, R> = Effect.mapError(
+    transactional && transact !== undefined ? transact(handled) : handled,
+    (error) => (error instanceof TransactionRefused ? new Failed(Cause.fail(error.cause)) : error)
+  )
   return Effect.catchAll(Effect.as(attempt, once), (error) =>
     error instanceof Failed ? again(error, attempt, retry, retrying) : Effect.fail(error)
   )

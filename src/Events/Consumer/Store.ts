@@ -62,7 +62,7 @@ export type Positions = ReadonlyArray<number> | "all"
 
 /**
  * What a handler did cannot be committed, though the store is there: a constraint that is checked at the end, a
- * conflict with another transaction. A failure of the event, not of the store.
+ * conflict with another transaction. A failure of the event, not of the store. Only within `transact`.
  */
 export class TransactionRefused {
   readonly _tag = "TransactionRefused"
@@ -88,7 +88,7 @@ export interface ConsumerStore {
   readonly keep: (
     lease: Lease,
     position: number
-  ) => Effect.Effect<{ readonly replays: boolean } | undefined, EventError>
+  ) => Effect.Effect<{ readonly replays: boolean } | undefined, EventError | TransactionRefused>
   /** Keeps the dead letter, and moves the checkpoint to its event, in one step. `false` where fenced. */
   readonly bury: (lease: Lease, letter: DeadLetter) => Effect.Effect<boolean, EventError>
   /**
@@ -99,7 +99,7 @@ export interface ConsumerStore {
     lease: Lease,
     position: number,
     letter: DeadLetter | undefined
-  ) => Effect.Effect<boolean, EventError>
+  ) => Effect.Effect<boolean, EventError | TransactionRefused>
   /** A dead letter that waits to be replayed, the oldest first. It waits until it is settled or removed. */
   readonly nextReplay: (name: string) => Effect.Effect<DeadLetter | undefined, EventError>
   /**

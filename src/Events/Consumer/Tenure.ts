@@ -6,7 +6,7 @@ import type { EventError } from "../../FoundationError.js"
 import { deadline } from "../../internal/deadline.js"
 import { clockOf, monotonicMicros } from "../../internal/monotonic.js"
 import type { Patience } from "./Patience.js"
-import type { ConsumerStore, Lease } from "./Store.js"
+import type { ConsumerStore, Lease, TransactionRefused } from "./Store.js"
 
 /**
  * Which part of its lease a consumer makes use of, where it cannot renew it: so that its handler has come to an end when
@@ -50,6 +50,7 @@ export class Tenure {
   private saving(failures: number): Effect.Effect<void, Lost> {
     return Effect.suspend(() => this.keep(this.position)).pipe(
       Effect.map((confirm) => confirm()),
+      Effect.catchTag("TransactionRefused", Effect.die), // there is none
       Effect.catchTag("EventError", (error) =>
         Effect.flatMap(this.left, (left) =>
           Effect.zipRight(this.patience.wait(error, failures, Math.ceil(left / 1000)), this.saving(failures + 1))
@@ -62,7 +63,7 @@ export class Tenure {
    * Writes the checkpoint at this position, in one attempt, as a part of the transaction where there is one. To be
    * confirmed when it is committed.
    */
-  keep(position: number): Effect.Effect<() => void, Lost | EventError> {
+  keep(position: number): Effect.Effect<() => void, Lost | EventError | TransactionRefused> {
     return Effect.withFiberRuntime((fiber) => {
       const asked = monotonicMicros(clockOf(fiber))
       const left = this.leftAt(asked)

@@ -13,6 +13,7 @@ import type { DeadLetter } from "./DeadLetter.js"
 import { errorText } from "./ErrorText.js"
 import type { Settings } from "./Options.js"
 import type { Patience } from "./Patience.js"
+import type { TransactionRefused } from "./Store.js"
 import { Lost, type Tenure } from "./Tenure.js"
 
 /** How often the lag is told. */
@@ -95,7 +96,7 @@ const handle = <R>(active: Active<R>, event: StoredEvent): Effect.Effect<void, L
 const timed = <R>(
   { backend, settings, telemetry }: Active<R>,
   event: StoredEvent,
-  commit: Effect.Effect<void, Lost | EventError>
+  commit: Effect.Effect<void, Lost | EventError | TransactionRefused>
 ): Effect.Effect<Outcome, Lost | EventError, R> =>
   Effect.withFiberRuntime((fiber) => {
     const { name } = settings
@@ -140,10 +141,11 @@ const replayNext = <R>(active: Active<R>): Effect.Effect<void, Lost | EventError
       return
     }
     const { position, type } = letter
-    const settle = (left: DeadLetter | undefined): Effect.Effect<void, Lost | EventError> =>
+    const settling = (left: DeadLetter | undefined) =>
       Effect.flatMap(consumers.settle(tenure.lease, position, left), (held) =>
         held ? Effect.void : Effect.fail(new Lost())
       )
+    const settle = (left: DeadLetter | undefined) => Effect.catchTag(settling(left), "TransactionRefused", Effect.die) // there is none
     const only = { ...everything, afterPosition: position - 1, beforePosition: position + 1, limit: 1 }
     const [event] = (yield* patience.through(backend.read(only))).events
     const failedAt = Math.floor(yield* Clock.currentTimeMillis)
@@ -151,7 +153,7 @@ const replayNext = <R>(active: Active<R>): Effect.Effect<void, Lost | EventError
       const error = "The event was pruned, and cannot be replayed: remove the dead letter"
       return yield* settle({ ...letter, error, failedAt, replaying: false })
     }
-    const commit = settings.transactional ? settle(undefined) : Effect.void
+    const commit = settings.transactional ? settling(undefined) : Effect.void
     const outcome = yield* timed(active, event, commit)
     if (outcome.failure === undefined) {
       if (!settings.transactional) yield* settle(undefined)

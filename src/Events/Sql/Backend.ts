@@ -8,10 +8,9 @@ import { guarded } from "../../internal/Sql/Guard.js"
 import { upToDate } from "../../internal/Sql/Schema.js"
 import type { Telemetry } from "../../Telemetry.js"
 import type { Backend } from "../Backend.js"
-import { consumersInMemory } from "../Consumer/Memory.js"
 import type { Query } from "../Criteria.js"
-import { Log } from "../Log.js"
 import { makeChanges } from "./Changes.js"
+import { sqlConsumers } from "./Consumers.js"
 import type { Batch } from "./Decide.js"
 import * as Failures from "./Failures.js"
 import { Groups } from "./Groups.js"
@@ -38,9 +37,11 @@ export const backend = (
     if (settings instanceof ConfigError) return yield* settings
     const sql = (yield* SqlClient.SqlClient).withoutTransforms()
     const tables = tablesOf(settings.prefix)
-    const { notification, store } = yield* Effect.mapError(opened(sql, tables, settings), Failures.notOpened)
+    const { dialect, notification, store } = yield* Effect.mapError(opened(sql, tables, settings), Failures.notOpened)
 
     const changes = yield* makeChanges(sql, notification, settings.pollInterval)
+    const { events } = tables
+    const consumers = yield* sqlConsumers({ ...settings, sql, dialect, events, store, notification })
     const note = yield* makeHeldBack(store.head, changes.raise)
     const groups = yield* Groups.make({
       deadline: Duration.toMillis(settings.deadline),
@@ -89,7 +90,7 @@ export const backend = (
         )
       },
       changes: Effect.mapError(changes.listen, Failures.notRead),
-      consumers: consumersInMemory(new Log({ capacity: 1, maxBytes: 1 }))
+      consumers
     } satisfies Backend
   })
 
@@ -104,11 +105,11 @@ const opened = (sql: SqlClient.SqlClient, tables: Tables, { deadline, durability
     if (dialect === "sqlite") {
       yield* guarded(sql.unsafe(`PRAGMA synchronous = ${durability === "power" ? "FULL" : "NORMAL"}`), deadline)
       const notification: Notification = { channel: tables.events, payload }
-      return { notification, store: yield* sqliteStore(sql, tables, deadline) }
+      return { dialect, notification, store: yield* sqliteStore(sql, tables, deadline) }
     }
     // Named by the number of a thing of the log's own: LISTEN is of the whole database, with all its schemas.
     const log = sql.unsafe<{ id: unknown }>(`select '${tables.position}'::regclass::oid::text as id`)
     const [row] = yield* guarded(log, deadline)
     const notification: Notification = { channel: `${tables.events}_${row?.id}`, payload }
-    return { notification, store: postgresStore(sql, tables, deadline, notification) }
+    return { dialect, notification, store: postgresStore(sql, tables, deadline, notification) }
   })

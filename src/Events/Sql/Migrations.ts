@@ -2,13 +2,15 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import type { Dialect } from "../../internal/Sql/Dialect.js"
 import type { Migration } from "../../internal/Sql/Schema.js"
+import { consumerSchema, consumerTablesOf } from "./ConsumerTables.js"
 import { postgresTables } from "./PostgresSchema.js"
 import { sqliteTables } from "./SqliteSchema.js"
 import type { Tables } from "./Tables.js"
 
 /** The steps that bring the tables of a log up to date. */
 export const migrations = (dialect: Dialect, tables: Tables): ReadonlyArray<Migration> => [
-  [1, "events", running(dialect === "pg" ? postgresTables(tables) : sqliteTables(tables))]
+  [1, "events", running(dialect === "pg" ? postgresTables(tables) : sqliteTables(tables))],
+  [2, "consumers", running(consumerSchema(dialect, consumerTablesOf(tables.events)))]
 ]
 
 const running = (statements: ReadonlyArray<string>) =>
