@@ -23,16 +23,18 @@ export declare namespace Foundation {
     readonly circuitBreaker?: Layer.Layer<CircuitBreaker, unknown, unknown>
     readonly rateLimiter?: Layer.Layer<RateLimiter, unknown, unknown>
   }
+
+  /** What a composition with these replacements can fail with. */
+  type ErrorOf<R extends Replacements> =
+    | ErrorIn<R[keyof R & keyof Replacements]>
+    | (R extends { readonly config: Layer.Layer.Any } ? never : ConfigError)
+
+  /** What a composition with these replacements needs. */
+  type NeedsOf<R extends Replacements> =
+    | NeedsIn<R[keyof R & "telemetry"]>
+    | Exclude<NeedsIn<R[keyof R & "config"]>, Telemetry>
+    | Exclude<NeedsIn<R[Exclude<keyof R & keyof Replacements, "telemetry" | "config">]>, Telemetry | Config>
 }
-
-type ErrorOf<R extends Foundation.Replacements> =
-  | ErrorIn<R[keyof R]>
-  | (R extends { readonly config: Layer.Layer.Any } ? never : ConfigError)
-
-type NeedsOf<R extends Foundation.Replacements> =
-  | NeedsIn<R[keyof R & "telemetry"]>
-  | Exclude<NeedsIn<R[keyof R & "config"]>, Telemetry>
-  | Exclude<NeedsIn<R[Exclude<keyof R, "telemetry" | "config">]>, Telemetry | Config>
 
 /** Unlike `Layer.Layer.Error`, nothing where there is no layer. */
 type ErrorIn<L> = L extends Layer.Layer<infer _Out, infer E, infer _Needs> ? E : never
@@ -55,7 +57,7 @@ const configLive = Layer.provide(Config.layer, NodeFileSystem.layer)
  */
 const layer = <const R extends Foundation.Replacements = Record<never, never>>(
   replacements?: R
-): Layer.Layer<Foundation, ErrorOf<R>, NeedsOf<R>> => {
+): Layer.Layer<Foundation, Foundation.ErrorOf<R>, Foundation.NeedsOf<R>> => {
   const given: Foundation.Replacements = replacements ?? {}
   const composed = Layer.mergeAll(
     given.events ?? Events.layer,
@@ -64,7 +66,7 @@ const layer = <const R extends Foundation.Replacements = Record<never, never>>(
     given.rateLimiter ?? RateLimiter.layerConfig
   ).pipe(Layer.provideMerge(given.config ?? configLive), Layer.provideMerge(given.telemetry ?? Telemetry.layer))
   // `given` has forgotten which replacements there are; the signature has not.
-  return composed as Layer.Layer<Foundation, ErrorOf<R>, NeedsOf<R>>
+  return composed as Layer.Layer<Foundation, Foundation.ErrorOf<R>, Foundation.NeedsOf<R>>
 }
 
 export const Foundation = { layer } as const
