@@ -7,10 +7,10 @@ import type { ConfigError } from "../FoundationError.js"
 import type { Redis } from "../Redis.js"
 import type { Telemetry } from "../Telemetry.js"
 import { redis } from "./Redis/Fleet.js"
-import type { Options as RedisOptions, WhenUnavailable as RedisWhenUnavailable } from "./Redis/Options.js"
+import type { OnUnavailable as RedisOnUnavailable, Options as RedisOptions } from "./Redis/Options.js"
 
 export type Options = RedisOptions
-export type WhenUnavailable = RedisWhenUnavailable
+export type OnUnavailable = RedisOnUnavailable
 
 /** The service, as `CircuitBreaker.make` makes it, over circuits in Redis. Fails with ConfigError if an option is invalid. */
 export const make = (
@@ -51,7 +51,7 @@ export const make = (
  * import { Telemetry } from "effect-foundation/Telemetry"
  * import { Effect, Layer } from "effect"
  *
- * const Live = CircuitBreakerRedis.layer({ whenUnavailable: "local" }).pipe(
+ * const Live = CircuitBreakerRedis.layer({ onUnavailable: "local" }).pipe(
  *   Layer.provide(Redis.layer({ url: "redis://localhost:6379" })),
  *   Layer.provide(Telemetry.layer)
  * )

@@ -28,7 +28,7 @@ const member = (server: RedisServer, options: CircuitBreakerRedis.Options = {}) 
 const eventually = <A, E>(effect: Effect.Effect<A, E>, isSo: (value: A) => boolean) =>
   Effect.repeat(effect, { until: isSo, schedule: Schedule.spaced("10 millis") }).pipe(
     Effect.zipRight(effect),
-    Effect.timeoutFail({ duration: "10 seconds", onTimeout: () => new Error("it never became so") })
+    Effect.timeout("10 seconds")
   )
 
 const tagOf = (exit: Exit.Exit<unknown, unknown>): string => {
@@ -90,13 +90,13 @@ const promises = [
 
 describeRedis("circuits in a Redis", () => {
   for (const [what, breaks, mends] of faults) {
-    for (const [whenUnavailable, promised] of promises) {
+    for (const [onUnavailable, promised] of promises) {
       it.scopedLive(
-        `that ${what}: calls go by "${whenUnavailable}" within the deadline, and by Redis when it is back`,
+        `that ${what}: calls go by "${onUnavailable}" within the deadline, and by Redis when it is back`,
         () =>
           Effect.gen(function* () {
             const server = yield* startRedis()
-            const { breaker, recording } = yield* member(server, { whenUnavailable, staleness: "200 millis" })
+            const { breaker, recording } = yield* member(server, { onUnavailable, staleness: "200 millis" })
             const running = yield* load(breaker, Effect.sleep("2 millis"))
             yield* Effect.sleep("300 millis")
             expect([...running.tags.keys()]).toEqual(["success"])
@@ -227,7 +227,7 @@ describeRedis("circuits in a Redis", () => {
     () =>
       Effect.gen(function* () {
         const server = yield* startRedis()
-        const { breaker } = yield* member(server, { whenUnavailable: "fail", lease: "1 minute" })
+        const { breaker } = yield* member(server, { onUnavailable: "fail", lease: "1 minute" })
         const slow = { ...policy, timeout: "1 minute" } as const
         for (let i = 0; i < 3; i++) yield* Effect.exit(breaker.execute(Effect.fail("down"), slow))
         yield* Effect.sleep("210 millis")

@@ -39,7 +39,7 @@ const errorOf = <A, E>(exit: Exit.Exit<A, E>): unknown =>
 const eventually = <A, E>(effect: Effect.Effect<A, E>, isSo: (value: A) => boolean) =>
   Effect.repeat(effect, { until: isSo, schedule: Schedule.spaced("5 millis") }).pipe(
     Effect.zipRight(effect),
-    Effect.timeoutFail({ duration: "5 seconds", onTimeout: () => new Error("it never became so") })
+    Effect.timeout("5 seconds")
   )
 
 /** A call in flight. */
@@ -381,7 +381,7 @@ describeRedis("a circuit of many processes", () => {
       const prefix = yield* freshPrefix
       const server = yield* sharedRedis
       yield* server.command("SET", `${prefix}:circuit:{payments}`, "a secret of somebody else")
-      const failing = yield* member({ prefix, whenUnavailable: "fail" })
+      const failing = yield* member({ prefix, onUnavailable: "fail" })
       const error = errorOf(yield* call(failing, Effect.void))
       expect(error).toMatchObject({ _tag: "StoreUnavailable", component: "circuit_breaker" })
       expect(String((error as Error).message)).toContain(`${prefix}:circuit:{payments}`)
@@ -428,7 +428,7 @@ describeRedis("a circuit of many processes", () => {
         { staleness: Duration.infinity },
         { maxCircuits: 0 },
         JSON.parse('{"mode":"global"}'),
-        JSON.parse('{"whenUnavailable":"panic"}')
+        JSON.parse('{"onUnavailable":"panic"}')
       ]
       for (const options of bad) {
         const error = yield* Effect.flip(Effect.scoped(CircuitBreakerRedis.make(options)))

@@ -1,4 +1,4 @@
-import { Duration, Effect, Fiber, Logger, LogLevel, Stream } from "effect"
+import { Duration, Effect, Fiber, Layer, Logger, LogLevel, Stream } from "effect"
 import { CircuitBreaker } from "effect-foundation/CircuitBreaker"
 import * as CircuitBreakerRedis from "effect-foundation/CircuitBreaker/Redis"
 import { Redis } from "effect-foundation/Redis"
@@ -62,11 +62,14 @@ runChild(
     yield* Effect.yieldNow().pipe(Effect.repeatN(10))
     yield* send({ said: "ready" })
     yield* Stream.runForEach(messages, (told) => Effect.fork(obey(told)))
-    yield* Effect.never
+    return yield* Effect.never
   }).pipe(
-    Effect.provide(CircuitBreakerRedis.layer({ prefix, lease: Number(lease), deadline: "2 seconds" })),
-    Effect.provide(Redis.layer({ url })),
-    Effect.provide(Telemetry.layer),
+    Effect.provide(
+      CircuitBreakerRedis.layer({ prefix, lease: Number(lease), deadline: "2 seconds" }).pipe(
+        Layer.provide(Redis.layer({ url })),
+        Layer.provide(Telemetry.layer)
+      )
+    ),
     Logger.withMinimumLogLevel(LogLevel.None)
   )
 )

@@ -5,7 +5,7 @@ import { ConfigError } from "../../FoundationError.js"
 import { durationOf } from "../../internal/durationText.js"
 
 /** What a call gets where Redis does not answer. */
-export type WhenUnavailable = "allow" | "fail" | "local"
+export type OnUnavailable = "allow" | "fail" | "local"
 
 export interface Options {
   /**
@@ -33,7 +33,7 @@ export interface Options {
    * - `"allow"`: they go through, and nothing is counted.
    * - `"fail"`: they fail with StoreUnavailable.
    */
-  readonly whenUnavailable?: WhenUnavailable | undefined
+  readonly onUnavailable?: OnUnavailable | undefined
   /** How long a decision may take: 50 milliseconds where not stated. */
   readonly deadline?: Duration.DurationInput | undefined
   /**
@@ -55,29 +55,29 @@ export interface Options {
 export interface Settings {
   readonly prefix: string
   readonly mode: "shared" | "local"
-  readonly whenUnavailable: WhenUnavailable
+  readonly onUnavailable: OnUnavailable
   readonly deadlineMillis: number
   readonly lease: number
   readonly staleness: number
 }
 
-const longestPrefix = 256
+const longestPrefix = 128
 const day = 24 * 60 * 60 * 1000
 
 export const settingsOf = (options: Options): Either.Either<Settings, ConfigError> =>
   Either.gen(function* () {
-    const { mode = "shared", prefix = "effect-foundation", whenUnavailable = "local" } = options
-    if (typeof prefix !== "string" || !/^[^{}\s]+$/.test(prefix) || prefix.length > longestPrefix) {
+    const { mode = "shared", prefix = "effect-foundation", onUnavailable = "local" } = options
+    if (typeof prefix !== "string" || !/^[^{}\s\p{Surrogate}]+$/u.test(prefix) || prefix.length > longestPrefix) {
       yield* wrong("prefix", `a text of 1 to ${longestPrefix} characters without braces and blanks`)
     }
     if (mode !== "shared" && mode !== "local") yield* wrong("mode", `"shared" or "local"`)
-    if (whenUnavailable !== "allow" && whenUnavailable !== "fail" && whenUnavailable !== "local") {
-      yield* wrong("whenUnavailable", `"allow", "fail" or "local"`)
+    if (onUnavailable !== "allow" && onUnavailable !== "fail" && onUnavailable !== "local") {
+      yield* wrong("onUnavailable", `"allow", "fail" or "local"`)
     }
     return {
       prefix,
       mode,
-      whenUnavailable,
+      onUnavailable,
       deadlineMillis: Math.ceil(yield* millisOf("deadline", options.deadline ?? 50, 1)),
       lease: Math.ceil(1000 * (yield* millisOf("lease", options.lease ?? 3000, 100))),
       staleness: Math.ceil(1000 * (yield* millisOf("staleness", options.staleness ?? 1000, 10)))

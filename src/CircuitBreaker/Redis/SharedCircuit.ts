@@ -417,7 +417,7 @@ export class SharedCircuit implements BackendCircuit, Listening {
   }
 
   private acquireWithout(fiber: RuntimeFiber, error?: RedisError): Answer<Permit | Rejection, StoreUnavailable> {
-    switch (this.store.settings.whenUnavailable) {
+    switch (this.store.settings.onUnavailable) {
       case "allow":
         return uncounted
       case "fail":
@@ -431,7 +431,7 @@ export class SharedCircuit implements BackendCircuit, Listening {
   }
 
   private standingWithout(fiber: RuntimeFiber, error?: RedisError): Effect.Effect<Standing, StoreUnavailable> {
-    return this.store.settings.whenUnavailable === "local"
+    return this.store.settings.onUnavailable === "local"
       ? Effect.succeed(this.takeOver().standing(this.terms, fiber))
       : Effect.fail(this.unavailable(fiber, error))
   }
