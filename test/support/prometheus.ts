@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { writeFile } from "node:fs/promises"
 import { join } from "node:path"
-import { Data, Effect, Schedule } from "effect"
+import { Data, Effect } from "effect"
 import { describe } from "vitest"
 import { freePort } from "../../examples/servers/freePort.js"
 import { makeGuard } from "../../examples/servers/Guard.js"
@@ -61,7 +61,7 @@ export const startPrometheus = (target: string) =>
     const port = yield* freePort
     const file = join(directory, "prometheus.yml")
     const config = {
-      global: { scrape_interval: "200ms", scrape_timeout: "200ms" },
+      global: { scrape_interval: "300ms", scrape_timeout: "300ms" },
       scrape_configs: [{ job_name: "app", static_configs: [{ targets: [target] }] }]
     }
     // YAML, as all JSON is.
@@ -117,5 +117,7 @@ export const startPrometheus = (target: string) =>
   })
 
 /** Asks until the answer is as wanted. */
-export const eventually = <A, E>(ask: Effect.Effect<A, E>, isWanted: (answer: A) => boolean) =>
-  ask.pipe(Effect.repeat({ schedule: Schedule.spaced("50 millis"), until: isWanted }))
+export const eventually = <A, E>(ask: Effect.Effect<A, E>, isWanted: (answer: A) => boolean): Effect.Effect<A, E> =>
+  Effect.flatMap(ask, (answer) =>
+    isWanted(answer) ? Effect.succeed(answer) : Effect.delay(eventually(ask, isWanted), "50 millis")
+  )
