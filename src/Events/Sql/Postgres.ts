@@ -58,12 +58,10 @@ export const postgresStore = (
 
   /** The rows are asked for after the head, so that they are seen as of a later moment. */
   const upToHead = <A>(query: Query, ask: (query: Query) => Effect.Effect<A, SqlError>) =>
-    Effect.flatMap(head, (head) =>
-      Effect.map(ask({ ...query, beforePosition: Math.min(query.beforePosition, head.safe + 1) }), (answer) => ({
-        answer,
-        head
-      }))
-    )
+    Effect.flatMap(head, (head) => {
+      const beforePosition = Math.min(query.beforePosition, head.safe + 1)
+      return Effect.map(ask(isInOrder(query) ? query : { ...query, beforePosition }), (answer) => ({ answer, head }))
+    })
 
   const found = (query: Query) => find({ select, run, plan: planOf(query) }, query)
 
@@ -112,6 +110,12 @@ export const postgresStore = (
       )
   }
 }
+
+/**
+ * Whether what the query finds is committed in the order of its positions anyway, and can be answered at once: a stream
+ * takes events from one transaction after the other, and one id has one event.
+ */
+const isInOrder = ({ ids, stream }: Query): boolean => stream !== undefined || ids?.size === 1
 
 /**
  * Times and patterns have indexes of their own, in no order of positions. A pattern is told to be rare, unless a page before
