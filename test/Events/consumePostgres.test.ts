@@ -1,12 +1,11 @@
 import { Effect, Layer } from "effect"
 import * as EventsSql from "effect-foundation/Events/Sql"
-import { postgresClient } from "effect-foundation/internal/Sql/Postgres/Client"
 import { Telemetry } from "effect-foundation/Telemetry"
 import { consumerStoreContract } from "../contract/ConsumerStore.js"
 import { eventsConsumerContract } from "../contract/EventsConsumer.js"
-import { freshDatabase } from "../support/postgres.js"
+import { clientAt, places } from "./consumerDatabases.js"
 
-const client = Layer.unwrapScoped(Effect.map(freshDatabase, (url) => postgresClient({ url, maxConnections: 6 })))
+const client = Layer.unwrapScoped(Effect.map(places.PostgreSQL, clientAt))
 
 eventsConsumerContract("PostgreSQL", Layer.provide(EventsSql.layer, client))
 

@@ -1,13 +1,11 @@
-import { join } from "node:path"
 import { Effect, Layer } from "effect"
 import * as EventsSql from "effect-foundation/Events/Sql"
-import { sqliteClient } from "effect-foundation/internal/Sql/Sqlite"
 import { Telemetry } from "effect-foundation/Telemetry"
 import { consumerStoreContract } from "../contract/ConsumerStore.js"
 import { eventsConsumerContract } from "../contract/EventsConsumer.js"
-import { directory } from "./sqlFixtures.js"
+import { clientAt, places } from "./consumerDatabases.js"
 
-const client = Layer.unwrapScoped(Effect.map(directory, (path) => sqliteClient({ filename: join(path, "events.db") })))
+const client = Layer.unwrapScoped(Effect.map(places.SQLite, clientAt))
 
 eventsConsumerContract("SQLite", Layer.provide(EventsSql.layer, client))
 
