@@ -121,7 +121,7 @@ const isInOrder = ({ ids, stream }: Query): boolean => stream !== undefined || i
  * Times and patterns have indexes of their own, in no order of positions. A pattern is told to be rare, unless a page before
  * has found it: the first read finds it by its index, and those behind go on from where it was.
  */
-const planOf =
+export const planOf =
   (asked: Query) =>
   (query: Query): Plan => {
     if (isNarrow(query)) return "walk"

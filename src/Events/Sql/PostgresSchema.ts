@@ -4,6 +4,8 @@ import type { Tables } from "./Tables.js"
  * The first schema: never changed once released, only followed by another. Text is compared by bytes, as everywhere in
  * JavaScript, and found faster so.
  *
+ * The indexes of fields are kept up to date at once: a list of pending entries would be read by every search.
+ *
  * jsonb does not keep the order of fields. Where it matters, `data_text` and `metadata_text` hold the JSON as it was given.
  */
 export const postgresTables = (tables: Tables): ReadonlyArray<string> => {
@@ -30,8 +32,8 @@ export const postgresTables = (tables: Tables): ReadonlyArray<string> => {
     `create index ${events}_correlation on ${events} (correlation_id, position)`,
     `create index ${events}_causation on ${events} (causation_id, position) where causation_id is not null`,
     `create index ${events}_timestamp on ${events} (timestamp, position)`,
-    `create index ${events}_data on ${events} using gin (data jsonb_path_ops)`,
-    `create index ${events}_metadata on ${events} using gin (metadata jsonb_path_ops)`,
+    `create index ${events}_data on ${events} using gin (data jsonb_path_ops) with (fastupdate = off)`,
+    `create index ${events}_metadata on ${events} using gin (metadata jsonb_path_ops) with (fastupdate = off)`,
     `create table ${streams} (name text collate "C" primary key, version bigint not null) with (fillfactor = 70)`,
     headFunction(tables),
     appendFunction(tables)

@@ -11,6 +11,30 @@ export interface Select {
   readonly gather: (query: Query, limit: number) => Statement
 }
 
+/** What a walk follows. */
+export type Criterion = "ids" | "stream" | "correlationId" | "causationId" | "type" | "types" | "position"
+
+/** The columns of the criteria that are one value. */
+export const column = {
+  stream: "stream",
+  correlationId: "correlation_id",
+  causationId: "causation_id",
+  type: "type"
+} as const
+
+/** The criterion that leaves the fewest events, as far as can be told without looking. */
+export const leading = (query: Query): Criterion => {
+  if (query.ids !== undefined) return "ids"
+  if (query.stream !== undefined) return "stream"
+  if (query.correlationId !== undefined) return "correlationId"
+  if (query.causationId !== undefined) return "causationId"
+  if (query.types !== undefined) return query.types.size === 1 ? "type" : "types"
+  return "position"
+}
+
+/** The one type that is asked for. */
+export const typeOf = ({ types }: Query): string | undefined => types?.values().next().value
+
 /** Whether the events are few that have what the query asks for: those of an id, a stream, a request or a cause. */
 export const isNarrow = (query: Query): boolean =>
   query.ids !== undefined ||

@@ -148,7 +148,7 @@ export const sqliteStore = (
       )
 
       const found = (connection: Connection, query: Query) =>
-        find({ select, plan, run: ({ params, text }) => run(connection, text, params) }, query)
+        find({ select, plan: planOf, run: ({ params, text }) => run(connection, text, params) }, query)
 
       return {
         isJoined,
@@ -195,7 +195,7 @@ export const sqliteStore = (
     }
   )
 
-const plan = (query: Query): Plan => (hasTimes(query) && !isNarrow(query) ? "probe" : "walk")
+export const planOf = (query: Query): Plan => (hasTimes(query) && !isNarrow(query) ? "probe" : "walk")
 
 const paramsOf = (event: StoredEvent): ReadonlyArray<unknown> => [
   event.position,

@@ -1,7 +1,17 @@
 import type { Pattern, Query } from "../Criteria.js"
 import { type Fragment, joined, part, text } from "./Fragment.js"
 import { columns } from "./Row.js"
-import { boundsOf, hasTimes, type Select } from "./Select.js"
+import {
+  boundsOf,
+  type Criterion,
+  column,
+  hasPatterns,
+  hasTimes,
+  isNarrow,
+  leading,
+  type Select,
+  typeOf
+} from "./Select.js"
 import type { Tables } from "./Tables.js"
 import { type Part, termOf } from "./Terms.js"
 
@@ -10,10 +20,7 @@ import { type Part, termOf } from "./Terms.js"
  * column: what is found by one value is in order of position already. A column with a plus takes part in no choice.
  */
 
-/** What a walk follows. */
-type Criterion = "ids" | "stream" | "correlationId" | "causationId" | "term" | "type" | "types" | "position"
-
-const column = { stream: "stream", correlationId: "correlation_id", causationId: "causation_id" } as const
+type Followed = Criterion | "term"
 
 /** The ends of the names of the indexes. */
 const indexed = {
@@ -32,7 +39,7 @@ export const sqliteSelect = (tables: Tables): Select => {
   const index = (name: keyof typeof indexed) => text(`${tables.events} e INDEXED BY ${tables.events}_${indexed[name]}`)
 
   /** The entries that a walk follows: what to read them from, and the condition on them. */
-  const followed = (query: Query, by: Criterion): { readonly from: Fragment; readonly where?: Fragment } => {
+  const followed = (query: Query, by: Followed): { readonly from: Fragment; readonly where?: Fragment } => {
     switch (by) {
       case "ids":
         return { from: part`json_each(${list(query.ids)}) w CROSS JOIN ${index("ids")}`, where: part`e.id = w.value` }
@@ -41,7 +48,7 @@ export const sqliteSelect = (tables: Tables): Select => {
       case "causationId":
         return { from: index(by), where: part`e.${text(column[by])} = ${query[by]}` }
       case "type":
-        return { from: index(by), where: part`e.type = ${query.types?.values().next().value}` }
+        return { from: index(by), where: part`e.type = ${typeOf(query)}` }
       case "types":
         return { from: index("type"), where: part`e.type = w.value` }
       case "term":
@@ -55,7 +62,7 @@ export const sqliteSelect = (tables: Tables): Select => {
   }
 
   /** What the query asks for besides what the index answers. */
-  const conditions = (query: Query, by: Criterion | "times"): ReadonlyArray<Fragment> => {
+  const conditions = (query: Query, by: Followed | "times"): ReadonlyArray<Fragment> => {
     const { after, afterPosition, before, beforePosition } = boundsOf(query)
     const position = text(by === "term" ? "t.position" : by === "times" ? "+e.position" : "e.position")
     const all = [part`${position} > ${afterPosition}`, part`${position} < ${beforePosition}`]
@@ -86,7 +93,7 @@ export const sqliteSelect = (tables: Tables): Select => {
 
   return {
     walk: (query, limit) => {
-      const by = leading(query)
+      const by = followedFirst(query)
       const { from, where } = followed(query, by)
       const all = joined([...(where === undefined ? [] : [where]), ...conditions(query, by)], " AND ")
       if (by !== "types") {
@@ -99,7 +106,7 @@ export const sqliteSelect = (tables: Tables): Select => {
     },
 
     edge: (query, limit) => {
-      const by = leading(query)
+      const by = followedFirst(query)
       const position = text(by === "term" ? "t.position" : "e.position")
       const { from, where } = followed(query, by === "types" ? "position" : by)
       const { afterPosition, beforePosition } = boundsOf(query)
@@ -118,16 +125,8 @@ export const sqliteSelect = (tables: Tables): Select => {
   }
 }
 
-/** The criterion that leaves the fewest events, as far as can be told without looking. */
-const leading = (query: Query): Criterion => {
-  if (query.ids !== undefined) return "ids"
-  if (query.stream !== undefined) return "stream"
-  if (query.correlationId !== undefined) return "correlationId"
-  if (query.causationId !== undefined) return "causationId"
-  if (query.data !== undefined || query.metadata !== undefined) return "term"
-  if (query.types !== undefined) return query.types.size === 1 ? "type" : "types"
-  return "position"
-}
+/** A field with its value leads before a type, and after what is about a single thing. */
+const followedFirst = (query: Query): Followed => (hasPatterns(query) && !isNarrow(query) ? "term" : leading(query))
 
 const termsIn = (query: Query): ReadonlyArray<number> => [
   ...termsOfPattern("data", query.data),
