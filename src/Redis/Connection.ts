@@ -20,6 +20,7 @@ export class Connection {
   private readonly lane: Lane
   /** What was last wrong with it. */
   private last: Problem = { text: "there is no connection yet", lasting: false }
+  private hasFailed = false
   private isClosed = false
   /** It is there, and not to the database that was asked for. */
   private isElsewhere = false
@@ -44,10 +45,14 @@ export class Connection {
     this.unlisten = listen(io, {
       // Errors that nobody listens to, the client writes on the console.
       error: (error) => {
-        this.last = problemOf(error)
-        if (this.last === noDatabase) this.isElsewhere = true
+        const problem = problemOf(error)
+        // What follows upon an error that lasts, within the same attempt, only hides it.
+        if (!this.last.lasting || !this.hasFailed) this.last = problem
+        this.hasFailed = true
+        if (problem === noDatabase) this.isElsewhere = true
       },
       connecting: () => {
+        this.hasFailed = false
         this.isElsewhere = false
       },
       // What the client bounds is the connection; the words that follow, before it is ready, are bounded here.

@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process"
 import { randomUUID } from "node:crypto"
-import { Effect, Exit, Layer, Logger, LogLevel, Scope } from "effect"
+import { Effect, Exit, Layer, Logger, LogLevel, Schedule, Scope } from "effect"
 import { Redis } from "effect-foundation/Redis"
 import { afterAll, describe } from "vitest"
 import { howToGetRedis, type RedisServer, startRedis } from "../../examples/servers/Redis.js"
@@ -37,3 +37,8 @@ export const redisOn = (server: { readonly port: number }) =>
 
 /** The `Redis` over the server that the tests of the file share. */
 export const sharedRedisLayer = Layer.unwrapEffect(Effect.map(sharedRedis, redisOn))
+
+/** Waits until Redis answers. With pauses, in which it can: a command that is not sent fails in the same step. */
+export const answering = Effect.flatMap(Redis, (redis) =>
+  redis.ping(1000).pipe(Effect.retry({ schedule: Schedule.spaced("10 millis") }), Effect.orDie)
+)
