@@ -74,7 +74,7 @@ const told = (
           })
           if (message === complaint) return Effect.void
           complaint = message
-          return Effect.logWarning(`${message} The last good configuration stays in force.`)
+          return Effect.logWarning(`${message.replace(/\.$/, "")}. The last good configuration stays in force.`)
         }
       })
     )

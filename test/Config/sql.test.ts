@@ -1,6 +1,6 @@
 import { SqlClient } from "@effect/sql/SqlClient"
 import { describe, expect, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Option, Schema, TestClock } from "effect"
+import { Deferred, Effect, Exit, Fiber, Option, Schema, Scope, TestClock } from "effect"
 import { Config } from "effect-foundation/Config"
 import * as ConfigSql from "effect-foundation/Config/Sql"
 import { Telemetry } from "effect-foundation/Telemetry"
@@ -294,6 +294,32 @@ for (const [engine, fresh] of engines) {
       })
     )
 
+    it.scopedLive("ends a set that waits when the scope of the configuration closes, and takes no other", () =>
+      Effect.gen(function* () {
+        const database = yield* fresh
+        const scope = yield* Scope.make()
+        const config = yield* Scope.extend(processOn(database), scope)
+        const sql = yield* database.client
+        const held = yield* Deferred.make<void>()
+        const holder = yield* Effect.fork(
+          sql.withTransaction(
+            putRow(sql, "b", "1").pipe(
+              Effect.zipRight(Deferred.succeed(held, undefined)),
+              Effect.zipRight(Effect.never)
+            )
+          )
+        )
+        yield* Deferred.await(held)
+        const setting = yield* Effect.fork(Effect.flip(config.set("a", 1)))
+        yield* Effect.sleep("50 millis")
+        yield* Scope.close(scope, Exit.void)
+        expect(yield* Fiber.join(setting)).toMatchObject({ reason: "source_unavailable" })
+        yield* Fiber.interrupt(holder)
+        expect(yield* Effect.flip(config.set("a", 1))).toMatchObject({ reason: "source_unavailable" })
+        expect(yield* config.get("a")).toBeUndefined()
+      })
+    )
+
     it.scopedLive("keeps every value as it is, however hostile", () =>
       Effect.gen(function* () {
         const database = yield* fresh
@@ -538,8 +564,12 @@ describe("a table that is looked at", () => {
       yield* putRow(other, "a", `"x"`)
       yield* TestClock.adjust("1 second")
       expect(yield* config.get("a")).toBe("x")
+      // Over the very connection that the configuration has.
+      yield* sql`delete from foundation_config`
+      yield* TestClock.adjust("1 second")
+      expect(yield* config.get("a")).toBeUndefined()
       yield* TestClock.adjust("1 minute")
-      expect(reloads).toEqual(["unchanged", "changed", "changed"])
+      expect(reloads).toEqual(["unchanged", "changed", "changed", "changed"])
     }).pipe(Effect.provide(Telemetry.layer))
   )
 })

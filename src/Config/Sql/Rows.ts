@@ -65,8 +65,14 @@ const isSection = (value: Json): value is JsonRecord =>
 const nested = (value: Json): Json => {
   if (!isSection(value)) return value
   let out: JsonRecord = {}
-  for (const [name, item] of Object.entries(value)) out = putIn(out, name.split("."), nested(item))
+  for (const [name, item] of Object.entries(value)) out = mergeIn(out, name.split("."), nested(item))
   return out
+}
+
+/** `putIn`, but sections that are there already are merged with the value. */
+const mergeIn = (section: JsonRecord, names: ReadonlyArray<string>, value: Json): JsonRecord => {
+  if (!isSection(value) || !reaches(section, names)) return putIn(section, names, value)
+  return Object.entries(value).reduce((out, [name, item]) => mergeIn(out, [...names, name], item), section)
 }
 
 /** Whether something is at the path, or a value is in its way. */
@@ -76,7 +82,7 @@ const reaches = (node: Json, [name, ...rest]: ReadonlyArray<string>): boolean =>
   return child !== undefined && reaches(child, rest)
 }
 
-/** Sections that are stated in several ways at once are merged, as they are where they are read. */
+/** The section with the value at the path, in place of what is there. */
 const putIn = (section: JsonRecord, [name = "", ...rest]: ReadonlyArray<string>, value: Json): JsonRecord => {
   if (rest.length === 0) return { ...section, [name]: value }
   const child = own(section, name)

@@ -22,7 +22,7 @@ export interface TableOptions {
   readonly writable?: boolean
   /** Whether the table is read again when somebody has changed it: it is. */
   readonly watch?: boolean
-  /** How often the table is looked at where the database does not tell of changes, and while it cannot: 500 milliseconds. */
+  /** How often the table is looked at where the database does not tell of changes, and while it cannot: 250 milliseconds. */
   readonly pollInterval?: Duration.DurationInput
   /** How long a call of the database may take: 5 seconds. */
   readonly deadline?: Duration.DurationInput
@@ -37,7 +37,7 @@ export const openTable = (client: SqlClient.SqlClient, options: TableOptions): E
   Effect.gen(function* () {
     const prefix = acceptPrefix(options.prefix)
     if (typeof prefix !== "string") return yield* prefix
-    const { deadline = defaultDeadline, pollInterval = "500 millis", writable = false } = options
+    const { deadline = defaultDeadline, pollInterval = "250 millis", writable = false } = options
     const name = options.name ?? `${prefix}_config`
     const table = yield* Effect.mapError(opened(client, `${prefix}_config`, deadline), unusable(name))
     const place = yield* Effect.mapError(guarded(lookedUp(table), deadline), unusable(name))
@@ -102,7 +102,8 @@ export const openTable = (client: SqlClient.SqlClient, options: TableOptions): E
     }
     const watch = watchTable(client, {
       channel: place.channel,
-      revision: guarded(Effect.disconnect(revision(table)), deadline),
+      // Not traced: four times a second it would be most of what a trace shows.
+      revision: Effect.withTracerEnabled(guarded(Effect.disconnect(revision(table)), deadline), false),
       seen: () => seen,
       pollInterval
     })
