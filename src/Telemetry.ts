@@ -172,7 +172,7 @@ const span: Span = dual(
   ): Effect.Effect<A, E, R | Telemetry> => {
     const names = spanNames(name)
     return Effect.withFiberRuntime((fiber) =>
-      spanned(Context.unsafeGet(fiber.currentContext, Telemetry), effect, names, metadata, ofResult)
+      spanned(Context.unsafeGet(fiber.currentContext, Telemetry), fiber, effect, names, metadata, ofResult)
     )
   }
 )
@@ -287,6 +287,10 @@ export class Telemetry extends Context.Tag("effect-foundation/Telemetry")<Teleme
    *
    * All in milliseconds, with microseconds in the fraction. Durations are monotonic: a jump of the wall clock changes
    * nothing. Where nobody takes any of the three when the effect starts, nothing is measured.
+   *
+   * Where the program has a tracer, as `Telemetry/Otlp` gives it one, the effect also runs in a span of that tracer, of the
+   * same name, with the metadata as its attributes; the events arise within it, and its trace id is their correlation id
+   * unless one was set.
    *
    * @example
    * import { Telemetry } from "effect-foundation"

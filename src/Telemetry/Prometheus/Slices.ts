@@ -1,6 +1,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import { turn } from "../../internal/turn.js"
 import type { Step } from "./Render.js"
 
 /**
@@ -24,12 +25,6 @@ export const nextSlice = (steps: Iterator<Step, void>): string | undefined => {
   }
   return text
 }
-
-/** To the end of this turn of the event loop. `Effect.yieldNow` stays within it, and lets no I/O through. */
-const turn: Effect.Effect<void> = Effect.async((resume) => {
-  const immediate = setImmediate(() => resume(Effect.void))
-  return Effect.sync(() => clearImmediate(immediate))
-})
 
 /** The text of the steps, a slice in each turn of the event loop. What is not asked for is not made. */
 export const streamOf = (steps: () => Iterator<Step, void>): Stream.Stream<string> =>

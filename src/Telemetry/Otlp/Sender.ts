@@ -1,0 +1,170 @@
+import * as HttpClient from "@effect/platform/HttpClient"
+import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Metric from "effect/Metric"
+import * as Random from "effect/Random"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { maxWait, type Verdict, verdictOf, waitAfter } from "./Answer.js"
+import { type Batch, Queue } from "./Queue.js"
+
+export type Signal = "traces" | "metrics" | "logs"
+
+/** How much of an answer is read, in bytes: all of one that says something, and not all of one that never ends. */
+const maxAnswer = 64 * 1024
+
+const batches = Metric.counter("telemetry_export_batches", {
+  incremental: true,
+  description: "Batches for the OpenTelemetry receiver, by what became of them"
+})
+
+/** What became of a batch: the receiver has it, has refused it, or it was dropped to keep to the bound. */
+export const count = (signal: Signal, outcome: "taken" | "refused" | "dropped", amount: number): void => {
+  batches.pipe(Metric.tagged("signal", signal), Metric.tagged("outcome", outcome)).unsafeUpdate(amount, [])
+}
+
+export interface Target {
+  readonly url: string
+  /** How the receiver is called in the log. */
+  readonly shown: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly timeout: Duration.Duration
+  readonly maxBytes: number
+}
+
+/** What one signal has for the receiver. */
+export interface Sender {
+  readonly queue: Queue
+  /** In a synchronous step, and never throws. */
+  readonly send: (batch: Batch) => void
+  /** In place of all that waits: of totals only the last matter. */
+  readonly replace: (batches: ReadonlyArray<Batch>) => void
+  /** Sends what is there, each once, and ends when nothing is left or the receiver does not take it. */
+  readonly flush: Effect.Effect<void>
+}
+
+/**
+ * Sends batches one after the other, as fast as the receiver takes them, in a fiber of the scope. What it does not take now
+ * waits, bounded in bytes, and is tried again; what it refuses is given up.
+ */
+export const make = (
+  signal: Signal,
+  { headers, maxBytes, shown, timeout, url }: Target
+): Effect.Effect<Sender, never, HttpClient.HttpClient | Scope.Scope> =>
+  Effect.gen(function* () {
+    const client = HttpClient.withTracerPropagation(yield* HttpClient.HttpClient, false)
+    const queue = new Queue(maxBytes)
+    const work = yield* Effect.makeLatch(false)
+    const one = yield* Effect.makeSemaphore(1)
+    let isDown = false
+
+    const dropped = (lost: number) => {
+      if (lost > 0) count(signal, "dropped", lost)
+    }
+
+    /** One try: what the receiver says, and when it wants to be asked again. */
+    const tell = (batch: Batch) =>
+      client
+        .execute(
+          HttpClientRequest.post(url).pipe(
+            HttpClientRequest.setHeaders(headers),
+            HttpClientRequest.bodyUint8Array(batch.body, batch.contentType)
+          )
+        )
+        .pipe(
+          Effect.tap(({ stream }) =>
+            stream.pipe(
+              Stream.mapAccum(0, (read, chunk) => [read + chunk.length, read + chunk.length]),
+              Stream.takeWhile((read) => read < maxAnswer),
+              Stream.runDrain
+            )
+          ),
+          Effect.map((response) => ({
+            verdict: verdictOf(response.status),
+            retryAfter: response.headers["retry-after"],
+            why: `it answered ${response.status}`
+          })),
+          // Disconnected: a client that is slow to give up must not hold this up.
+          Effect.disconnect,
+          Effect.timeoutTo({
+            duration: timeout,
+            onSuccess: (answer) => answer,
+            onTimeout: () => ({ ...later, why: `it did not answer within ${Duration.format(timeout)}` })
+          }),
+          Effect.catchAllCause((cause) => Effect.succeed({ ...later, why: reasonOf(cause) })),
+          Effect.withTracerEnabled(false)
+        )
+
+    /** Said when it begins and when it ends, not for each batch. */
+    const note = (verdict: Verdict, why: string) => {
+      const wasDown = isDown
+      isDown = verdict !== "taken"
+      if (isDown && !wasDown) {
+        const fate = verdict === "refused" ? "what it refuses is dropped" : "it is tried again"
+        return Effect.logWarning(`The OpenTelemetry receiver at ${shown} does not take ${signal}: ${why}; ${fate}`)
+      }
+      return wasDown && !isDown ? Effect.logInfo(`The OpenTelemetry receiver at ${shown} takes ${signal}`) : Effect.void
+    }
+
+    const tryOnce = (batch: Batch) =>
+      Effect.flatMap(tell(batch), ({ retryAfter, verdict, why }) => {
+        if (verdict !== "later") {
+          queue.remove(batch)
+          count(signal, verdict, 1)
+        }
+        return Effect.as(note(verdict, why), { verdict, retryAfter })
+      })
+
+    let failures = 0
+    const step = Effect.suspend(() => {
+      const batch = queue.first
+      if (batch === undefined) return Effect.zipRight(work.close, work.await)
+      return Effect.flatMap(one.withPermits(1)(tryOnce(batch)), ({ retryAfter, verdict }) => {
+        if (verdict !== "later") {
+          failures = 0
+          return Effect.void
+        }
+        failures++
+        const wait = waitAfter(failures, retryAfter)
+        // Many that lost one receiver must not all come back in one moment.
+        return Effect.flatMap(Random.nextRange(0.5, 1), (part) =>
+          Effect.sleep(Duration.millis(Math.min(wait * (retryAfter === undefined ? part : 1), maxWait)))
+        )
+      })
+    })
+    yield* Effect.forkScoped(Effect.interruptible(Effect.forever(step)))
+
+    const add = (batch: Batch) => {
+      dropped(queue.add(batch))
+      work.unsafeOpen()
+    }
+    const flush: Effect.Effect<void> = Effect.suspend(() => {
+      const batch = queue.first
+      if (batch === undefined) return Effect.void
+      return Effect.flatMap(tryOnce(batch), ({ verdict }) => (verdict === "later" ? Effect.void : flush))
+    })
+    return {
+      queue,
+      send: add,
+      replace: (all) => {
+        queue.clear()
+        for (const batch of all) add(batch)
+      },
+      // Waits for a try in progress, so that nothing is sent twice.
+      flush: Effect.ensuring(
+        one.withPermits(1)(flush),
+        Effect.sync(() => dropped(queue.clear()))
+      )
+    }
+  })
+
+const later = { verdict: "later" as const, retryAfter: undefined }
+
+/** The innermost error says what happened; those around it say what was asked, which is known. */
+const reasonOf = (cause: Cause.Cause<unknown>): string => {
+  let error: unknown = Cause.squash(cause)
+  for (let depth = 0; depth < 8 && error instanceof Error && error.cause instanceof Error; depth++) error = error.cause
+  return error instanceof Error && error.message !== "" ? error.message.slice(0, 256) : "it cannot be reached"
+}
