@@ -16,8 +16,12 @@ export interface Subject<E> {
 /** A length that a test can wait for in real time too. */
 const interval = "200 millis"
 
-/** Lets the calls that were forked come so far that they wait: a backend answers them before what is asked after them. */
-const waiting = Effect.yieldNow().pipe(Effect.zipRight(RateLimiter.peek()), Effect.zipRight(Effect.yieldNow()))
+/**
+ * Lets the calls under the name that were forked come so far that they wait: a backend answers them before what is asked
+ * after them.
+ */
+const waiting = (name: string) =>
+  Effect.yieldNow().pipe(Effect.zipRight(RateLimiter.peek({ name })), Effect.zipRight(Effect.yieldNow()))
 
 const algorithms = ["sliding-window", "fixed-window", "token-bucket"] as const
 
@@ -147,7 +151,7 @@ export const rateLimiterContract = <E>(name: string, { advance, it, layer }: Sub
               Effect.sync(() => order.push(title)),
               { ...limit, cost }
             )
-          ).pipe(Effect.tap(waiting))
+          ).pipe(Effect.tap(waiting(limit.name)))
         yield* RateLimiter.consume({ ...limit, cost: 2 })
         const fibers = [yield* call("large", 3), yield* call("small", 1), yield* call("smaller", 1)]
         expect(order).toEqual([])
@@ -178,9 +182,9 @@ export const rateLimiterContract = <E>(name: string, { advance, it, layer }: Sub
         const done = yield* Deferred.make<void>()
         yield* RateLimiter.consume({ ...limit, cost: 2 })
         const first = yield* Effect.fork(RateLimiter.consume({ ...limit, cost: 2 }))
-        yield* waiting
+        yield* waiting(limit.name)
         yield* Effect.fork(RateLimiter.execute(Deferred.succeed(done, undefined), limit))
-        yield* waiting
+        yield* waiting(limit.name)
         yield* Fiber.interrupt(first)
         yield* advance("200 millis")
         yield* Deferred.await(done)
