@@ -3,7 +3,8 @@ import * as EventsSql from "effect-foundation/Events/Sql"
 import { Telemetry } from "effect-foundation/Telemetry"
 import { consumerStoreContract } from "../contract/ConsumerStore.js"
 import { eventsConsumerContract } from "../contract/EventsConsumer.js"
-import { clientAt, places } from "./consumerDatabases.js"
+import { places } from "./consumerDatabases.js"
+import { clientAt } from "./consumerProcess.js"
 
 const client = Layer.unwrapScoped(Effect.map(places.PostgreSQL, clientAt))
 

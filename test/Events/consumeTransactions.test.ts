@@ -4,7 +4,8 @@ import { Deferred, Effect, Fiber, Layer, Schedule } from "effect"
 import { Events } from "effect-foundation/Events"
 import { Telemetry } from "effect-foundation/Telemetry"
 import { eventually } from "../contract/EventsConsumer.js"
-import { doneRows, makeDone, places, processAt, writeDone } from "./consumerDatabases.js"
+import { places } from "./consumerDatabases.js"
+import { doneRows, makeDone, processAt, writeDone } from "./consumerProcess.js"
 
 for (const engine of ["SQLite", "PostgreSQL"] as const) {
   /** A place with a table of its own, and one process there. */
