@@ -10,7 +10,7 @@ interface Held {
   readonly process: Process
   token: number
   lease: Lease | undefined
-  /** Of the metadata; a lower one that is read later is out of date. */
+  /** Of the metadata, from 1; a lower one that is read later is out of date. */
   revision: number
   readonly clock: Clock.Clock
   /** When it was entered, on the monotonic clock. */

@@ -132,7 +132,7 @@ export const makeRegistry = (backend: Backend, capacity: number): Effect.Effect<
         process,
         token,
         lease,
-        revision: 0,
+        revision: 1,
         clock,
         since,
         state: "in" as const,
@@ -295,7 +295,8 @@ export const makeRegistry = (backend: Backend, capacity: number): Effect.Effect<
       revive: (hold, { at, lease, token }) => {
         if (hold.state !== "lapsed" || !isAlive(hold.process)) return false
         holds?.remove(hold)
-        Object.assign(hold, { state: "in", token, lease, revision: 0, since: monotonicMicros(hold.clock) })
+        const revision = token === hold.token ? hold.revision : 1
+        Object.assign(hold, { state: "in", token, lease, revision, since: monotonicMicros(hold.clock) })
         if (hold.kind === "name") {
           const { metadata, name, process } = hold.registration
           const registeredAt = at ?? hold.registration.registeredAt

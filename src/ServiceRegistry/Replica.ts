@@ -55,6 +55,7 @@ export interface Replica {
   readonly lapse: (lease: Lease, reason: EndReason) => void
   /** Whose lease was lost, and who would have it back. */
   readonly lapsed: () => ReadonlyArray<Lapsed>
+  readonly isLapsed: (token: number) => boolean
   /** Puts a lapsed one back under a new grant. False if it is over by now: then the grant is to be released. */
   readonly revive: (token: number, grant: Grant) => boolean
   /** Another has the name of the lapsed one by now: it stays lost. */
@@ -131,6 +132,7 @@ export class Holds {
       lapse: (lease, reason) => {
         for (const hold of [...present.values()]) if (hold.lease === lease) doors.lapse(hold, reason)
       },
+      isLapsed: (token) => lapsed.has(token),
       lapsed: () =>
         [...lapsed.values()].map((hold) => ({
           kind: hold.kind,

@@ -117,9 +117,9 @@ export class Desk {
     this.gave.raise()
   }
 
-  /** Whether a row of this process is one that it holds, or is about to. */
+  /** Whether a row of this process is one that it holds, is about to, or would have back. */
   readonly knows = (row: { readonly token: number; readonly claim: number }): boolean =>
-    this.tokens.has(row.token) || this.asking.has(row.claim)
+    this.tokens.has(row.token) || this.asking.has(row.claim) || this.options.replica.isLapsed(row.token)
 
   /** Rows of this process that nobody holds: of claims whose answer was lost. */
   readonly disown = (tokens: ReadonlyArray<number>): void => {
@@ -171,7 +171,8 @@ export class Desk {
   }
 
   private answerThese(taken: ReadonlyArray<Waiting>, lease: Lease): Effect.Effect<void> {
-    return Effect.matchEffect(this.claim(taken.map(({ asked }) => asked)), {
+    const asked = taken.map(({ asked }) => asked)
+    const answering = Effect.matchEffect(this.claim(asked), {
       onFailure: (failure) =>
         Effect.sync(() => {
           for (const one of taken) one.answer(Effect.fail(unavailable(failure)))
@@ -181,6 +182,7 @@ export class Desk {
           for (const one of taken) this.settle(one, answers.get(one.asked.claim), lease, reasons)
         })
     })
+    return this.underway(asked, answering)
   }
 
   private settle(one: Waiting, answer: Answer | undefined, lease: Lease, reasons: ReadonlyMap<string, string>): void {
@@ -225,11 +227,6 @@ export class Desk {
       return answers
     }).pipe(
       (work) => asking(work, this.options.deadline),
-      (work) =>
-        Effect.suspend(() => {
-          for (const { claim } of asked) this.asking.add(claim)
-          return work
-        }),
       Effect.tap(() => Effect.sync(() => this.noteWell(true))),
       Effect.tapError(() =>
         Effect.sync(() => {
@@ -238,12 +235,21 @@ export class Desk {
           for (const { claim } of asked) this.strays.add(claim)
           this.gave.raise()
         })
-      ),
-      Effect.ensuring(
+      )
+    )
+  }
+
+  /** From before it is asked until what was granted is noted, no row of these claims is taken for one of nobody. */
+  private underway<A, E>(asked: ReadonlyArray<Asked>, work: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    return Effect.acquireUseRelease(
+      Effect.sync(() => {
+        for (const { claim } of asked) this.asking.add(claim)
+      }),
+      () => work,
+      () =>
         Effect.sync(() => {
           for (const { claim } of asked) this.asking.delete(claim)
         })
-      )
     )
   }
 
@@ -285,12 +291,15 @@ export class Desk {
       }
       while (gone.length > 0) {
         const some = gone.splice(0, batch)
-        const answers = yield* this.claim(some.map(({ asked }) => asked))
-        for (const { asked, claim, token } of some) {
-          const answer = answers.get(asked.claim)
-          if (answer?.is === "granted") this.revive(claim, token, answer.row, lease)
-          else if (answer?.is === "taken") replica.forsake(token)
-        }
+        const asked = some.map(({ asked }) => asked)
+        const asking = Effect.map(this.claim(asked), (answers) => {
+          for (const { asked, claim, token } of some) {
+            const answer = answers.get(asked.claim)
+            if (answer?.is === "granted") this.revive(claim, token, answer.row, lease)
+            else if (answer?.is === "taken") replica.forsake(token)
+          }
+        })
+        yield* this.underway(asked, asking)
       }
     }).pipe(this.one.withPermits(1))
 
