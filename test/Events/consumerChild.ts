@@ -32,7 +32,7 @@ runChild(
     yield* Telemetry.attach("lease", "events.consumer.lease", ({ metadata }) =>
       send({ lease: String(metadata.outcome) })
     )
-    yield* Events.consume({
+    return yield* Events.consume({
       name: "a",
       lease: Number(lease),
       transactional: mode.includes("transactional"),

@@ -1,8 +1,8 @@
 import { expect, it } from "@effect/vitest"
-import { Context, Effect, type Layer, Schema, type Stream } from "effect"
+import { Context, Effect, type Layer, Schedule, Schema, type Stream } from "effect"
 import { Events } from "effect-foundation/Events"
 import type { ConfigError, EventError, VersionConflict } from "effect-foundation/FoundationError"
-import type { Telemetry } from "effect-foundation/Telemetry"
+import { Telemetry } from "effect-foundation/Telemetry"
 import { expectTypeOf } from "vitest"
 
 class Vault extends Context.Tag("Vault")<Vault, { readonly key: string }>() {}
@@ -67,4 +67,43 @@ it("a definition knows its type, its data and what its schema needs", () => {
     })
   )
   expectTypeOf(Sealed.store("x")).toEqualTypeOf<Effect.Effect<Events.StoredEvent<string>, EventError, Events | Vault>>()
+})
+
+it("a consumer has the needs of its handler and of its schedule, and never ends by itself", () => {
+  type Order = { readonly orderId: number; readonly at: Date }
+  const handler = (event: Events.StoredEvent) => Effect.zipRight(Vault, Effect.fail(event.data))
+  expectTypeOf(Events.consume({ name: "a", handler: () => Effect.void })).toEqualTypeOf<
+    Effect.Effect<never, EventError, Events>
+  >()
+  expectTypeOf(Events.consume({ name: "a", criteria: { type: "t" }, handler })).toEqualTypeOf<
+    Effect.Effect<never, EventError, Events | Vault>
+  >()
+  const retry = Schedule.tapOutput(Schedule.recurs(3), () => Telemetry)
+  expectTypeOf(Events.consume({ name: "a", handler, retry })).toEqualTypeOf<
+    Effect.Effect<never, EventError, Events | Vault | Telemetry>
+  >()
+  expectTypeOf(
+    Placed.consume({
+      name: "a",
+      criteria: { stream: "s" },
+      handler: (event) => {
+        expectTypeOf(event).toEqualTypeOf<Events.StoredEvent<Order>>()
+        return Vault
+      }
+    })
+  ).toEqualTypeOf<Effect.Effect<never, EventError, Events | Vault>>()
+  expectTypeOf(Events.deadLetters({ consumer: "a" })).toEqualTypeOf<
+    Effect.Effect<ReadonlyArray<Events.DeadLetter>, EventError, Events>
+  >()
+  // @ts-expect-error a consumer has no end
+  const ending = () => Events.consume({ name: "a", criteria: { limit: 5 }, handler })
+  // @ts-expect-error a consumer starts at its checkpoint
+  const starting = () => Events.consume({ name: "a", criteria: { afterPosition: 5 }, handler })
+  // @ts-expect-error the definition states the type
+  const other = () => Placed.consume({ name: "a", criteria: { type: "b" }, handler })
+  // @ts-expect-error the handler may fail with anything, and die with anything
+  const picky = () => Events.consume({ name: "a", handler, retry: Schedule.recurWhile((n: number) => n > 1) })
+  // @ts-expect-error all must be said
+  const unsaid = () => Events.replay({ consumer: "a" })
+  expect([ending, starting, other, picky, unsaid]).toHaveLength(5)
 })
