@@ -256,8 +256,9 @@ export class Config extends Context.Tag("effect-foundation/Config")<Config, Conf
 
   /**
    * Sets the value to what the function makes of it, and answers that. No change of another fiber or process is lost: the
-   * function runs again on the newer value, as long as others come first and the deadline of the source allows. What it
-   * throws is a defect. Otherwise it fails as `set` does.
+   * function is given the newest value, while a source that is written to is locked for all others. It may run again, and
+   * what it throws is a defect. Where it makes the same of every value, it sets that whatever others have set. Fails as
+   * `set` does, but never with `conflict`.
    *
    * @example
    * import { Config, Telemetry } from "effect-foundation"

@@ -60,15 +60,13 @@ const accepting = (accepted: Accepted | Problem, report: Report): Effect.Effect<
 }
 
 const changedSince = (state: State, path: string, since: Snapshot | undefined): Problem | undefined =>
-  since === undefined || equal(since.get(path), state.snapshot.get(path)) ? undefined : conflict(path)
-
-const conflict = (path: string, source?: string): Problem =>
-  new Problem(
-    "conflict",
-    "it has been changed meanwhile; look at the value that it has now, and set it again",
-    path,
-    source
-  )
+  since === undefined || equal(since.get(path), state.snapshot.get(path))
+    ? undefined
+    : new Problem(
+        "conflict",
+        "it has been changed meanwhile; look at the value that it has now, and set it again",
+        path
+      )
 
 /**
  * Checked against everything first, then written, then put in force. While that goes on no source is read, so that no read

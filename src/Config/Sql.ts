@@ -24,8 +24,9 @@ export type SourceOptions = TableOptions
  *   fails with `source_unavailable` within the deadline, and watching goes on by itself when the database is back.
  * - With `writable: true`, `Config.set`, `update` and `unset` write to the table. What is set is checked first, then
  *   written if the rows have the revisions that this process knows, then in force. Where a row has another revision, the
- *   table is read again and the set fails with `conflict`. A write that fails changes nothing. Inside of
- *   `sql.withTransaction` nothing can be set: it fails with `read_only`.
+ *   table is read again and the set fails with `conflict`. A write that fails changes nothing here; if the connection was
+ *   lost in the middle of it, it may have been made, and comes with the next read. Inside of `sql.withTransaction` nothing
+ *   can be set: it fails with `read_only`.
  * - A secret is in the table as it is, for everybody who may read it.
  *
  * The layer fails with a ConfigError if the table cannot be read, and if it is declared writable and the user may not

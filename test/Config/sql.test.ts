@@ -5,7 +5,16 @@ import { Config } from "effect-foundation/Config"
 import * as ConfigSql from "effect-foundation/Config/Sql"
 import { Telemetry } from "effect-foundation/Telemetry"
 import { settled } from "./sources.js"
-import { configOn, type Database, engines, processOn, putRow, reaches, sqliteFile } from "./sqlDatabases.js"
+import {
+  configOn,
+  type Database,
+  engines,
+  postgresDatabase,
+  processOn,
+  putRow,
+  reaches,
+  sqliteFile
+} from "./sqlDatabases.js"
 
 /** For crowds: the wait in line is within the deadline. */
 const patient = { deadline: "20 seconds" } as const
@@ -539,6 +548,47 @@ for (const [engine, fresh] of engines) {
     )
   })
 }
+
+describe("a file of SQLite that this process itself holds locked", () => {
+  it.scopedLive("takes a set at its deadline for refused, and after the transaction again", () =>
+    Effect.gen(function* () {
+      const database = yield* sqliteFile
+      const sql = yield* database.client
+      const config = yield* configOn(sql, { deadline: "200 millis", watch: false })
+      const held = yield* Deferred.make<void>()
+      const release = yield* Deferred.make<void>()
+      const holder = yield* Effect.fork(
+        sql.withTransaction(Effect.zipRight(Deferred.succeed(held, undefined), Deferred.await(release)))
+      )
+      yield* Deferred.await(held)
+      for (const attempt of [config.set("a", 1), config.update("a", () => 1), config.reload]) {
+        expect(yield* Effect.flip(attempt)).toMatchObject({ reason: "source_unavailable", source: "foundation_config" })
+      }
+      yield* Deferred.succeed(release, undefined)
+      yield* Fiber.join(holder)
+      yield* config.set("a", 2)
+      expect(yield* config.get("a")).toBe(2)
+    })
+  )
+})
+
+describe("a database whose transactions are serializable", () => {
+  it.scopedLive("loses no update, and refuses none", () =>
+    Effect.gen(function* () {
+      const database = yield* postgresDatabase
+      const sql = yield* database.client
+      const name = new URL(database.address).pathname.slice(1)
+      yield* sql.unsafe(`alter database ${name} set default_transaction_isolation = 'serializable'`)
+      const processes = yield* Effect.forEach(Array.from({ length: 3 }), () => processOn(database, patient))
+      yield* Effect.forEach(
+        processes,
+        (config) => Effect.forEach(Array.from({ length: 10 }), () => config.update(Count, (n) => n + 1)),
+        { concurrency: "unbounded" }
+      )
+      yield* Effect.forEach(processes, (config) => reaches(config, "count", 30))
+    })
+  )
+})
 
 describe("a table that is looked at", () => {
   it.scoped("is read again within a second of a change, and not where nothing has changed", () =>

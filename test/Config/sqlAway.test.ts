@@ -262,6 +262,26 @@ describe("a file of SQLite", () => {
   )
 })
 
+describe("a disk that is full", () => {
+  it.scopedLive("refuses a set and changes nothing, until there is room", () =>
+    Effect.gen(function* () {
+      const database = yield* sqliteFile
+      const sql = yield* database.client
+      const config = yield* configOn(sql)
+      yield* config.set("a", 1)
+      yield* sql`PRAGMA max_page_count = 20`
+      const error = yield* Effect.flip(config.set("large", "v".repeat(1_000_000)))
+      expect(error).toMatchObject({ reason: "source_unavailable", path: "large", context: { kind: "full" } })
+      expect((yield* config.snapshot).toJSON()).toEqual({ a: 1 })
+      yield* sql`PRAGMA max_page_count = 10000`
+      yield* config.set("large", "v".repeat(1_000_000))
+      yield* config.set("a", 2)
+      yield* config.reload
+      expect(yield* config.get("a")).toBe(2)
+    })
+  )
+})
+
 describe("the default sources with a table", () => {
   it.scopedLive("are a file, the table and the environment, in this order", () =>
     Effect.gen(function* () {

@@ -22,7 +22,7 @@ it("an update by key is of the type of its schema, and by path of what nobody kn
   expectTypeOf(Config.update(Port, (port) => port + 1)).toEqualTypeOf<Effect.Effect<number, ConfigError, Config>>()
   expectTypeOf(Config.update("port", (port) => port)).toEqualTypeOf<Effect.Effect<unknown, ConfigError, Config>>()
   // @ts-expect-error: the key is of numbers
-  Config.update(Port, (port) => String(port))
+  expectTypeOf(Config.update(Port, (port) => String(port)))
 })
 
 it("a set may be bound to a snapshot", () => {

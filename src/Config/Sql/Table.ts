@@ -163,20 +163,23 @@ const upsert = ({ dialect, name, sql }: Table, key: string, value: Json) => {
     on conflict (key) do update set value = excluded.value`
 }
 
+/** Comes again where another holds the lock, or was preferred, until it is interrupted. */
 const inTransaction = <A>(table: Table, work: Effect.Effect<A, SqlError | SqlFailure>): Effect.Effect<A, SqlFailure> =>
-  table.dialect === "pg" ? failing(table.sql.withTransaction(work)) : immediately(table, work)
+  failing(table.dialect === "pg" ? table.sql.withTransaction(work) : immediately(table, work)).pipe(
+    Effect.retry({ while: ({ kind }) => kind === "locked", schedule: Schedule.jittered(Schedule.spaced("20 millis")) })
+  )
 
 /** How long a statement of SQLite may stop the process to wait for a lock, in milliseconds. After that it comes again. */
 const busyTimeout = 20
 
 /** A transaction that writes from the start: one that reads first may come too late to write. */
-const immediately = <A>({ sql }: Table, work: Effect.Effect<A, SqlError | SqlFailure>): Effect.Effect<A, SqlFailure> =>
+const immediately = <A>({ sql }: Table, work: Effect.Effect<A, SqlError | SqlFailure>) =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
       const connection = yield* restore(sql.reserve)
       const statement = (text: string) => Effect.suspend(() => connection.executeUnprepared(text, [], undefined))
       const [before] = yield* statement("PRAGMA busy_timeout")
-      const { timeout } = before as { readonly timeout: number } // what this pragma answers
+      const timeout = Number((before as { readonly timeout: unknown }).timeout) // what this pragma answers
       yield* statement(`PRAGMA busy_timeout = ${Math.min(timeout, busyTimeout)}`)
       return yield* statement("BEGIN IMMEDIATE").pipe(
         Effect.zipRight(
@@ -189,7 +192,4 @@ const immediately = <A>({ sql }: Table, work: Effect.Effect<A, SqlError | SqlFai
         Effect.ensuring(Effect.ignore(statement(`PRAGMA busy_timeout = ${timeout}`)))
       )
     }).pipe(Effect.scoped)
-  ).pipe(
-    failing,
-    Effect.retry({ while: ({ kind }) => kind === "locked", schedule: Schedule.jittered(Schedule.spaced("20 millis")) })
   )
