@@ -1,19 +1,28 @@
+import * as SqlClient from "@effect/sql/SqlClient"
 import { Effect, Layer, ManagedRuntime } from "effect"
 import * as EventsSql from "effect-foundation/Events/Sql"
 import { postgresClient } from "effect-foundation/internal/Sql/Postgres/Client"
 import { afterAll } from "vitest"
 import { eventsContract } from "../contract/Events.js"
-import { sharedPostgres } from "../support/postgres.js"
+import { freshDatabase } from "../support/postgres.js"
 
-/** One pool of connections for all tests, and tables of its own for each. */
-const client = ManagedRuntime.make(
-  Layer.unwrapEffect(Effect.map(sharedPostgres, (url) => postgresClient({ url, maxConnections: 4 })))
+/** One database and one pool of connections for all tests. */
+const shared = ManagedRuntime.make(
+  Layer.unwrapScoped(Effect.map(freshDatabase, (url) => postgresClient({ url, maxConnections: 4 })))
 )
-afterAll(() => client.dispose())
+afterAll(() => shared.dispose())
 
-let logs = 0
-const inTables = Layer.suspend(() => EventsSql.layerWith({ prefix: `contract_${process.pid}_${logs++}` })).pipe(
-  Layer.provide(Layer.effectContext(Effect.promise(() => client.runtime()).pipe(Effect.map(({ context }) => context))))
+/** A log as new. To make its tables anew for each of the hundreds that properties take would be most of their time. */
+const emptied = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`delete from foundation_events`
+  yield* sql`delete from foundation_events_streams`
+  yield* sql`alter sequence foundation_events_position restart`
+})
+
+const empty = Layer.provide(
+  Layer.tap(EventsSql.layer, () => emptied),
+  Layer.effectContext(shared.runtimeEffect.pipe(Effect.map(({ context }) => context)))
 )
 
-eventsContract("PostgreSQL", inTables)
+eventsContract("PostgreSQL", empty)
