@@ -17,7 +17,7 @@ export const attributesOf = (metadata: Readonly<Record<string, unknown>>): Recor
   const attributes: Record<string, Attribute> = {}
   try {
     for (const key of Object.keys(metadata).slice(0, maxAttributes)) {
-      const attribute = attributeOf(key, metadata)
+      const attribute = attributeOf(key, () => metadata[key])
       if (attribute !== undefined) attributes[key] = attribute
     }
   } catch {
@@ -26,9 +26,10 @@ export const attributesOf = (metadata: Readonly<Record<string, unknown>>): Recor
   return attributes
 }
 
-const attributeOf = (key: string, metadata: Readonly<Record<string, unknown>>): Attribute | undefined => {
+/** One of {@link attributesOf}. */
+export const attributeOf = (key: string, read: () => unknown): Attribute | undefined => {
   try {
-    const value = metadata[key]
+    const value = read()
     if (value === undefined || value === null) return undefined
     if (typeof value === "number" || typeof value === "boolean") return value
     if (isSecret([key], value)) return "<redacted>"
