@@ -78,7 +78,7 @@ const contend = (name: string) =>
   }).pipe(
     Effect.scoped,
     Effect.catchAll(() => Effect.void),
-    Effect.zipRight(isFree(name)),
+    Effect.zipRight(Effect.delay(isFree(name), "50 millis")),
     Effect.forever
   )
 
@@ -99,7 +99,7 @@ const tell = Effect.gen(function* () {
     else if (at - spokeAt > 20_000) yield* send({ is: "still", at })
     if (holding !== last || at - spokeAt > 20_000) spokeAt = at
     last = holding
-    yield* Effect.sleep("5 millis")
+    yield* Effect.sleep("10 millis")
   }
 })
 

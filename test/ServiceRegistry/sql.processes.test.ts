@@ -59,6 +59,7 @@ describe("processes that share names", () => {
 
           yield* leaving.child.send("leave")
           yield* until("the rest has all names", allHeldBy([stopped, ...rest]))
+
           expect(beliefs.conflicts()).toEqual([])
           const told = rest.flatMap(({ said }) => said.flatMap((one) => (one.is === "told" ? [one] : [])))
           const reasons = (by: Contender) =>
@@ -68,7 +69,7 @@ describe("processes that share names", () => {
           expect(reasons(killed)).toContain("expired")
           expect(reasons(leaving)).toContain("closed")
         }),
-      60_000
+      120_000
     )
   }
 
@@ -113,7 +114,7 @@ describe("processes that share names", () => {
           const reasons = keeper.said.flatMap((one) => (one.is === "told" ? [one.change] : []))
           expect(new Set(reasons)).toEqual(new Set(["Registered", "expired"]))
         }),
-      60_000
+      120_000
     )
   }
 
@@ -133,6 +134,6 @@ describe("processes that share names", () => {
         expect(beliefs.heldBy(other.address)).toHaveLength(50)
         expect(beliefs.conflicts()).toEqual([])
       }),
-    60_000
+    120_000
   )
 })
