@@ -114,6 +114,17 @@ export const sqliteStore = (
           )
         )
 
+      /**
+       * SQLite rolls a whole transaction back by itself when the disk is full, and what its program still does would be
+       * committed without what it did before. So the program gets a transaction to end, in which nothing can be written.
+       */
+      const lost = Effect.zipRight(
+        Effect.all([write(own, "BEGIN"), write(own, "PRAGMA query_only = 1")], { discard: true }),
+        Effect.forkDaemon(
+          Effect.scoped(Effect.zipRight(sql.reserve, Effect.ignore(write(own, "PRAGMA query_only = 0"))))
+        )
+      )
+
       /** A part of the caller's transaction that leaves nothing behind where it fails. */
       const savepoint = <A>(body: Effect.Effect<A, SqlError>) =>
         Effect.uninterruptible(
@@ -121,11 +132,10 @@ export const sqliteStore = (
             Effect.zipRight(
               Effect.zipLeft(body, write(own, "RELEASE foundation_events")).pipe(
                 Effect.onError(() =>
-                  Effect.ignore(
-                    Effect.zipRight(
-                      write(own, "ROLLBACK TO foundation_events"),
-                      write(own, "RELEASE foundation_events")
-                    )
+                  write(own, "ROLLBACK TO foundation_events").pipe(
+                    Effect.zipRight(write(own, "RELEASE foundation_events")),
+                    Effect.catchAll(() => lost),
+                    Effect.ignore
                   )
                 )
               )
