@@ -238,6 +238,61 @@ describe("the lease", () => {
     }).pipe(recorded, Effect.scoped)
   )
 
+  it.effect(
+    "that is over when a dead letter is written, or a replay ends, has the event handled again by who is next",
+    () =>
+      Effect.gen(function* () {
+        const { store, process, events } = yield* processes
+        const fenced = new Set(["bury", "settle"])
+        const consumers: Backend["consumers"] = {
+          ...store.consumers,
+          bury: (lease, letter) =>
+            fenced.delete("bury") ? Effect.succeed(false) : store.consumers.bury(lease, letter),
+          settle: (lease, position, letter) =>
+            fenced.delete("settle") ? Effect.succeed(false) : store.consumers.settle(lease, position, letter)
+        }
+        const one = yield* process({ ...store, consumers })
+        const given: Array<number> = []
+        yield* many(events, 2)
+        yield* consuming(one.events, {
+          retry: Schedule.recurs(0),
+          handler: ({ position }) => {
+            given.push(position)
+            return position === 1 ? Effect.fail("broken") : Effect.void
+          }
+        })
+        yield* settled
+        expect(given.splice(0)).toStrictEqual([1, 1, 2])
+        yield* events.replay({ consumer: "a", position: "all" })
+        yield* settled
+        expect(given).toStrictEqual([1, 1])
+        expect((yield* named("lease")).map(({ metadata }) => metadata.outcome)).toStrictEqual([
+          "acquired",
+          "lost",
+          "acquired",
+          "lost",
+          "acquired"
+        ])
+      }).pipe(recorded, Effect.scoped)
+  )
+
+  it.effect("is taken back from a consumer that ends between two attempts to get over a store", () =>
+    Effect.gen(function* () {
+      const { process, events } = yield* processes
+      yield* many(events, 1)
+      const one = yield* process()
+      const { fiber } = yield* consuming(one.events, {
+        retry: Schedule.recurs(0),
+        handler: () => Effect.fail("broken")
+      })
+      one.fail("away", "bury")
+      yield* TestClock.adjust("20 millis")
+      expect(yield* stateOf(events)).toMatchObject({ owner: expect.any(String) })
+      yield* Fiber.interrupt(fiber)
+      expect(yield* stateOf(events)).toMatchObject({ owner: undefined })
+    }).pipe(recorded, Effect.scoped)
+  )
+
   it.effect("is taken back from a consumer that ends within two seconds, also from a store that does not answer", () =>
     Effect.gen(function* () {
       const { process, events } = yield* processes

@@ -75,41 +75,43 @@ export const consume = <R>(
         return yield* Deferred.await(end)
       }).pipe(Effect.scoped)
 
-    const giveBack = (position: number) =>
-      Effect.ignore(deadline(consumers.release(name, claim.owner, position), releaseWithin, () => undefined))
-
-    /** Waits, where the store failed. The answer of a claim may be lost, so that it has to be given back all the same. */
-    const overcome = (error: EventError): Effect.Effect<void, EventError> =>
-      passes(error) ? patience.wait(error, failures++) : Effect.fail(error)
+    /** What to give back at the end: perhaps a lease, since the answer of a claim may be lost, and the tenure it is of. */
+    let mayHold = false
+    let current: Tenure | undefined
+    const end = Effect.suspend(() => {
+      if (!mayHold) return Effect.void
+      const release = consumers.release(name, claim.owner, current?.position ?? 0)
+      const released = Effect.ignore(deadline(release, releaseWithin, () => undefined))
+      return current === undefined ? released : Effect.zipRight(released, tell("released"))
+    })
 
     /** One claim, and what comes of it. */
-    const turn = Effect.uninterruptibleMask((restore) =>
-      Effect.gen(function* () {
-        const since = monotonicMicros(yield* Clock.clockWith(Effect.succeed))
-        const claimed = yield* restore(Effect.catchAll(consumers.claim(claim), overcome)).pipe(
-          Effect.onInterrupt(() => giveBack(0))
-        )
-        if (claimed === undefined) return
-        if (claimed._tag === "OtherCriteria") return yield* Effect.fail(otherCriteria(claimed.criteria))
-        if (claimed._tag === "Standby") {
-          const wait = Duration.millis(Math.min(Math.max(1, claimed.remaining), standbyInterval))
-          return yield* restore(Effect.raceFirst(changed, Effect.sleep(wait)))
-        }
+    const turn = Effect.gen(function* () {
+      const since = monotonicMicros(yield* Clock.clockWith(Effect.succeed))
+      mayHold = true
+      const claimed = yield* consumers.claim(claim)
+      if (claimed._tag === "Active") {
         const tenure = activeFrom(since, claimed)
-        yield* restore(
-          active(tenure).pipe(
-            Effect.catchAll((failure) => {
-              if (tenure.position > claimed.position) failures = 0
-              return failure._tag === "Lost" ? tell("lost") : overcome(failure)
-            })
-          )
-        ).pipe(
-          // Whatever else ends it, an interruption above all.
-          Effect.onError(() => Effect.zipRight(giveBack(tenure.position), tell("released")))
+        current = tenure
+        return yield* Effect.onError(active(tenure), () =>
+          Effect.sync(() => {
+            if (tenure.position > claimed.position) failures = 0
+          })
         )
+      }
+      mayHold = false
+      if (claimed._tag === "OtherCriteria") return yield* Effect.fail(otherCriteria(claimed.criteria))
+      const wait = Duration.millis(Math.min(Math.max(1, claimed.remaining), standbyInterval))
+      return yield* Effect.raceFirst(changed, Effect.sleep(wait))
+    }).pipe(
+      Effect.catchAll((failure): Effect.Effect<void, EventError> => {
+        if (failure._tag === "EventError")
+          return passes(failure) ? patience.wait(failure, failures++) : Effect.fail(failure)
+        current = undefined
+        return tell("lost")
       })
     )
-    return yield* Effect.forever(turn)
+    return yield* Effect.onExit(Effect.forever(turn), () => end)
   })
 
   return Effect.interruptible(Effect.scoped(running))
