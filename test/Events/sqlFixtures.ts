@@ -37,5 +37,5 @@ export const databases = {
 /** Runs the effect as the process. */
 export const as =
   <S>(process: Context.Context<S>) =>
-  <A, E>(effect: Effect.Effect<A, E, S>): Effect.Effect<A, E> =>
+  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, Exclude<R, S>> =>
     Effect.provide(effect, process)

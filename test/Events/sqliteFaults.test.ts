@@ -189,7 +189,7 @@ describe("Events on SQLite, where something is wrong", () => {
             { concurrency: "unbounded" }
           )
         )
-        expect(result.map(Exit.isFailure)).toStrictEqual([true, true, true])
+        expect(result.map((exit) => exit._tag)).toStrictEqual(["Failure", "Failure", "Failure"])
         expect(took).toBeLessThan(1500)
         yield* Fiber.join(holding)
         expect(yield* Events.store({ type: "t" })).toMatchObject({ position: 1 })
