@@ -12,7 +12,7 @@ import {
 } from "../Registry.js"
 import type { Family, Format, Label, Series, SummaryState, State as Value } from "./Family.js"
 import { isUnit } from "./Names.js"
-import { type Conflict, type Step, steps } from "./Render.js"
+import { type Conflict, type Step, steps, unwritten } from "./Render.js"
 
 /** A family whose series are read when they are written. */
 interface Unread {
@@ -23,14 +23,12 @@ interface Unread {
   readonly series: Array<readonly [labels: ReadonlyArray<Label>, instrument: Instrument]>
 }
 
-const idle: Step = { text: "", cost: 1 }
-
 /** The text of all that Effect's registry holds now, piece by piece. */
 export function* scrape(format: Format, onConflict: (conflict: Conflict) => void): Generator<Step, void> {
   const families = new Map<string, Unread>()
   for (const instrument of instruments()) {
     add(families, instrument)
-    yield idle
+    yield unwritten
   }
   yield* steps(readOf(families.values()), format, onConflict)
 }

@@ -8,6 +8,9 @@ export interface Step {
   readonly cost: number
 }
 
+/** A step of work that makes no text. */
+export const unwritten: Step = { text: "", cost: 1 }
+
 /** A metric that is left out, because with it the text would not be valid. */
 export interface Conflict {
   /** What it would be called. */
@@ -55,7 +58,7 @@ export function* steps(
   const taken = new Set<string>()
   for (const family of families) {
     groupOf(family, groups, taken, conflicts)
-    yield { text: "", cost: 1 }
+    yield unwritten
   }
   for (const group of groups.values()) {
     yield* stepsOf(group, format, conflicts)
@@ -110,8 +113,10 @@ const suffixes: Readonly<Record<Kind, ReadonlyArray<string>>> = {
 interface Entry {
   readonly series: Series
   /** Other series with the same labels, which are added to it. */
-  readonly more: Array<Series>
+  more: Array<Series>
 }
+
+const none: Array<Series> = []
 
 function* stepsOf(group: Group, format: Format, conflicts: Conflicts): Generator<Step, void> {
   const entries = new Map<string, Entry>()
@@ -119,10 +124,10 @@ function* stepsOf(group: Group, format: Format, conflicts: Conflicts): Generator
     for (const series of all) {
       const labels = labelsText(series.labels, group.kind)
       const same = entries.get(labels)
-      if (same === undefined) entries.set(labels, { series, more: [] })
-      else if (addable(group.kind)) same.more.push(series)
+      if (same === undefined) entries.set(labels, { series, more: none })
+      else if (addable(group.kind)) same.more = [...same.more, series]
       else conflicts.add({ name: group.name, kind: group.kind, reason: "series" })
-      yield { text: "", cost: 1 }
+      yield unwritten
     }
   }
   if (entries.size === 0) return

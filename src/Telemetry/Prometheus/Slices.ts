@@ -5,10 +5,10 @@ import { turn } from "../../internal/turn.js"
 import type { Step } from "./Render.js"
 
 /**
- * How much work there is between two turns of the event loop, where writing one number is 1: it takes 1 to 2 µs once the
- * code is warm, so that a slice has an order of magnitude to spare below 10 ms.
+ * How much work there is between two turns of the event loop, where writing one number is 1: it takes 1 µs once the code is
+ * warm, and some 10 before, so that a slice has room to spare below 10 ms.
  */
-export const sliceCost = 400
+export const sliceCost = 200
 
 /** How much text a slice may have, in UTF-16 units: what labels are long, not many. */
 export const sliceText = 64 * 1024

@@ -13,6 +13,20 @@ export const numberText = (value: number | bigint): string => {
  * Canonical Numbers").
  */
 export const canonicalNumber = (value: number, format: Format): string => {
+  // A program has few bounds, and each of its histograms has them all.
+  const known = canonical[format].get(value)
+  if (known !== undefined) return known
+  const text = canonicalText(value, format)
+  if (canonical[format].size < maxCanonical) canonical[format].set(value, text)
+  return text
+}
+
+/** How many numbers' texts are remembered. */
+const maxCanonical = 4096
+
+const canonical: Readonly<Record<Format, Map<number, string>>> = { text: new Map(), openmetrics: new Map() }
+
+const canonicalText = (value: number, format: Format): string => {
   if (!Number.isFinite(value)) return numberText(value)
   if (value === 0) return format === "openmetrics" ? "0.0" : "0"
   const [mantissa = "", power = ""] = value.toExponential().split("e")

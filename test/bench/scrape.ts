@@ -1,0 +1,83 @@
+/**
+ * The longest stretch for which a scrape holds up the event loop, and how long it takes in all:
+ *
+ *     npx tsx test/bench/scrape.ts
+ *
+ * Slices are measured in time on the processor where the system tells it (Linux, to 4 ms), so that what else runs on the
+ * machine does not count.
+ */
+import { existsSync, readFileSync } from "node:fs"
+import { Effect, Metric, MetricBoundaries, Stream } from "effect"
+import { scrape } from "../../src/Telemetry/Prometheus/Families.js"
+import { nextSlice } from "../../src/Telemetry/Prometheus/Slices.js"
+import * as Prometheus from "../../src/Telemetry/Prometheus.js"
+
+const buckets = MetricBoundaries.fromIterable([5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10_000])
+const quantiles = { maxAge: "1 hour", maxSize: 256, error: 0, quantiles: [0.5, 0.9, 0.99] } as const
+
+for (let n = 0; n < 10_000; n++) {
+  const of = <Type, In, Out>(metric: Metric.Metric<Type, In, Out>) =>
+    metric.pipe(Metric.tagged("route", `/orders/${n % 100}`), Metric.tagged("n", String(n)))
+  if (n < 5000) of(Metric.counter("bench_requests", { incremental: true })).unsafeUpdate(1, [])
+  else if (n < 9900) of(Metric.histogram("bench_latency", buckets)).unsafeUpdate(n, [])
+  else for (let k = 0; k < 300; k++) of(Metric.summary({ ...quantiles, name: "bench_summary" })).unsafeUpdate(k, [])
+}
+
+const schedule = `/proc/self/task/${process.pid}/schedstat`
+
+/** Milliseconds that this thread has run. */
+const now = existsSync(schedule)
+  ? () => Number(readFileSync(schedule, "utf8").split(" ")[0]) / 1e6
+  : () => performance.now()
+
+/** In milliseconds: the longest of the slices, and all of them. */
+const slices = () => {
+  const steps = scrape("openmetrics", () => {})
+  let [longest, total, count] = [0, 0, 0]
+  for (;;) {
+    const before = now()
+    const text = nextSlice(steps)
+    const took = now() - before
+    if (text === undefined) return { longest, total, count }
+    longest = Math.max(longest, took)
+    total += took
+    count++
+  }
+}
+
+/** The longest that the event loop takes for one turn, in milliseconds, while the effect runs. */
+const longestTurn = async (effect: Effect.Effect<unknown>) => {
+  let [longest, last] = [0, performance.now()]
+  let next = setImmediate(function turn() {
+    const now = performance.now()
+    longest = Math.max(longest, now - last)
+    last = now
+    next = setImmediate(turn)
+  })
+  await Effect.runPromise(effect)
+  clearImmediate(next)
+  return longest
+}
+
+const ms = (value: number) => value.toFixed(2).padStart(8)
+const once = (of: () => void) => {
+  const before = performance.now()
+  of()
+  return performance.now() - before
+}
+
+console.log("10,000 series: 5000 counters, 4900 histograms of 14 buckets, 100 summaries of 256 measurements; ms")
+for (const run of ["cold", "warm", "warm", "warm"]) {
+  const { count, longest, total } = slices()
+  const turn = await longestTurn(Stream.runDrain(Prometheus.text()))
+  const four = await longestTurn(
+    Effect.all(
+      [1, 2, 3, 4].map(() => Stream.runDrain(Prometheus.text())),
+      { concurrency: 4 }
+    )
+  )
+  const whole = once(() => Metric.unsafeSnapshot())
+  console.log(
+    `${run}: longest slice ${ms(longest)}, all ${count} slices ${ms(total)}, longest turn of a scrape ${ms(turn)}, of four at a time ${ms(four)}; beside: Metric.unsafeSnapshot alone ${ms(whole)}`
+  )
+}
