@@ -112,7 +112,11 @@ export class Holds {
       },
       missing: (seen) => missing(seen).map((hold) => hold.token),
       apply: (seen, reasons) => {
-        for (const hold of missing(seen)) doors.end(hold, reasons.get(hold.token) ?? "lost")
+        for (const hold of missing(seen)) {
+          // Our own, nobody of this process has ended: it is had back where it is still free.
+          if (hold.isOwn) doors.lapse(hold, "lost")
+          else doors.end(hold, reasons.get(hold.token) ?? "lost")
+        }
         for (const row of seen.rows) {
           const known = present.get(row.token)
           if (known !== undefined) {
