@@ -269,6 +269,9 @@ for (const [engine, fresh] of engines) {
         expect(yield* Effect.flip(config.update(Count, (n) => n + 1))).toMatchObject({ path: "server.port" })
         const since = yield* config.snapshot
         expect(yield* Effect.flip(config.set("count", 1, { since }))).toMatchObject({ path: "server.port" })
+        // The value that a program has seen is not the one that stands there.
+        expect(yield* Effect.flip(config.update(Port, (port) => port + 1))).toMatchObject({ path: "server.port" })
+        expect(yield* Effect.flip(config.set(Port, 5, { since }))).toMatchObject({ path: "server.port" })
         yield* config.set(Port, 2)
         expect(yield* config.get(Port)).toBe(2)
         expect(yield* config.update(Count, (n) => n + 1)).toBe(2)
@@ -606,7 +609,7 @@ describe("a table that is looked at", () => {
       const other = yield* database.client
       yield* settled
       yield* config.set("a", 1)
-      yield* TestClock.adjust("1 minute")
+      yield* TestClock.adjust("5 seconds")
       expect(reloads).toEqual(["unchanged"])
       yield* putRow(other, "a", "2")
       yield* TestClock.adjust("1 second")
@@ -614,12 +617,17 @@ describe("a table that is looked at", () => {
       yield* putRow(other, "a", `"x"`)
       yield* TestClock.adjust("1 second")
       expect(yield* config.get("a")).toBe("x")
+      yield* putRow(other, "b", "1")
+      yield* config.set("c", 1)
+      expect(yield* config.get("b")).toBeUndefined()
+      yield* TestClock.adjust("1 second")
+      expect(yield* config.get("b")).toBe(1)
       // Over the very connection that the configuration has.
       yield* sql`delete from foundation_config`
       yield* TestClock.adjust("1 second")
       expect(yield* config.get("a")).toBeUndefined()
-      yield* TestClock.adjust("1 minute")
-      expect(reloads).toEqual(["unchanged", "changed", "changed", "changed"])
+      yield* TestClock.adjust("5 seconds")
+      expect(reloads).toEqual(["unchanged", "changed", "changed", "changed", "changed"])
     }).pipe(Effect.provide(Telemetry.layer))
   )
 })

@@ -50,6 +50,8 @@ describe("while PostgreSQL is away", () => {
           expect(yield* Effect.flip(other.update("b", () => name)), name).toMatchObject({
             reason: "source_unavailable"
           })
+          // What was not written in time holds up nobody.
+          expect(yield* reloadsOf(other), name).toMatchObject({ reason: "source_unavailable" })
           expect(yield* other.snapshot, name).toBe(before)
           nothing(refused, Redacted.value(server.url), new URL(Redacted.value(server.url)).password)
           yield* end

@@ -58,7 +58,7 @@ export const watchTable = (
           const wasAway = away !== undefined
           away =
             now === undefined ? Duration.min(Duration.times(away ?? poll, wasAway ? 2 : 1), longestRest) : undefined
-          if (wasAway ? now !== undefined : now !== seen() || now === undefined) return
+          if (wasAway ? now !== undefined : now !== seen()) return
         }
       })
       return Stream.repeatEffect(next)
