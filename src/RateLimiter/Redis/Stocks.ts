@@ -82,22 +82,27 @@ export class Stocks {
   private ask(key: string, stock: Stock): void {
     const [first] = stock.waiting
     if (first === undefined) return
-    const { clock, request, since } = first
+    const { request } = first
     if (stock.limit !== request.limit) {
       // Another policy: what was taken under the one before is not handed out under this.
       stock.limit = request.limit
       stock.units = 0
     }
-    const wanted = stock.waiting.reduce((sum, { request }) => sum + request.cost, 0)
-    const more = Math.min(Math.max(this.batch, wanted), request.limit.maxRequests) - request.cost
-    const left = this.millis - (monotonicMicros(clock) - since) / 1000
-    const asked = stock.waiting.length
-    this.decisions.one(request, true, Math.max(0, more), Math.max(1, left), (error, verdicts, taken) => {
+    const wanted = stock.waiting.reduce((sum, { request }) => sum + request.cost, 0) - stock.units
+    // Less than it costs is there.
+    const cost = request.cost - stock.units
+    const more = Math.min(Math.max(this.batch, wanted), request.limit.maxRequests) - cost
+    this.decisions.one({ ...request, cost }, true, Math.max(0, more), this.left(first), (error, verdicts, taken) => {
       const [verdict] = verdicts
       if (error !== undefined || verdict === undefined) this.fail(key, stock, error)
       else if (verdict.admitted) this.deal(key, stock, verdict, taken)
-      else this.refuse(key, stock, asked, verdict)
+      else this.refuse(key, stock, verdict)
     })
+  }
+
+  /** What is left of the deadline of the call, in milliseconds. */
+  private left({ clock, since }: Waiting): number {
+    return Math.max(1, this.millis - (monotonicMicros(clock) - since) / 1000)
   }
 
   /** Nobody who waits has more time than the one who asked. */
@@ -129,19 +134,23 @@ export class Stocks {
     for (const [index, verdict] of verdicts.entries()) waiting[index]?.done(undefined, [verdict], 0)
   }
 
-  /** Those who ask for the same are refused alike; for the others Redis decides, one by one and at once. */
-  private refuse(key: string, stock: Stock, asked: number, verdict: Verdict): void {
-    const waiting = stock.waiting
-    const [first] = waiting
+  /**
+   * The first is refused, and those who ask for as much. Of the others, who asks for less has what is there; for the rest
+   * Redis decides, one by one and at once.
+   */
+  private refuse(key: string, stock: Stock, verdict: Verdict): void {
+    const [first, ...others] = stock.waiting
     stock.waiting = []
+    const verdicts = others.map(({ clock, request }) => {
+      const isAlike = request.cost === first?.request.cost && request.limit === stock.limit
+      return isAlike ? verdict : give(stock, request, clock)
+    })
     this.tidy(key, stock)
-    for (const [index, { clock, done, request, since }] of waiting.entries()) {
-      if (request.cost === first?.request.cost && request.limit === first.request.limit && index < asked) {
-        done(undefined, [verdict], 0)
-      } else {
-        const left = this.millis - (monotonicMicros(clock) - since) / 1000
-        this.decisions.one(request, true, 0, Math.max(1, left), done)
-      }
+    first?.done(undefined, [verdict], 0)
+    for (const [index, other] of others.entries()) {
+      const verdict = verdicts[index]
+      if (verdict === undefined) this.decisions.one(other.request, true, 0, this.left(other), other.done)
+      else other.done(undefined, [verdict], 0)
     }
   }
 
