@@ -408,6 +408,25 @@ describe("a store that is away for a while", () => {
     }).pipe(recorded, Effect.scoped)
   )
 
+  it.effect("does not cost what was handled before a dead letter its checkpoint", () =>
+    Effect.gen(function* () {
+      const { process, events } = yield* processes
+      yield* many(events, 4)
+      const one = yield* process()
+      one.fail("away", "bury")
+      const { handled } = yield* consuming(one.events, {
+        checkpointEvery: 256,
+        retry: Schedule.recurs(0),
+        handler: ({ position }) => (position === 3 ? Effect.fail("broken") : Effect.void)
+      })
+      yield* TestClock.adjust("1 second")
+      expect(yield* stateOf(events)).toMatchObject({ position: 2 })
+      one.heal()
+      yield* TestClock.adjust("5 seconds")
+      expect(handled).toStrictEqual([1, 2, 4])
+    }).pipe(recorded, Effect.scoped)
+  )
+
   it.effect("that is full of dead letters stops the consumer at the event, and nothing is lost", () =>
     Effect.gen(function* () {
       const { store, process, events } = yield* processes
