@@ -56,6 +56,9 @@ export class CorrelationId extends Context.Reference<CorrelationId>()("effect-fo
 const maxLength = 128
 const isValid = new RegExp(`^[!-~]{1,${maxLength}}$`)
 
+/** Whether the text is an id as it stands. */
+export const isCorrelationId = (text: string): boolean => isValid.test(text)
+
 /** What an id that is not empty is taken as: safe in an event, in a log line and in a header. */
 const valid = (id: string): string => (isValid.test(id) ? id : id.slice(0, maxLength).replace(/[^!-~]/g, "_"))
 

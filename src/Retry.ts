@@ -25,6 +25,11 @@ export declare namespace Retry {
     readonly jitter?: number | undefined
     /** Stops when the next wait would end later than this after the first failure: infinity. */
     readonly maxElapsed?: Duration.DurationInput | undefined
+    /**
+     * What the error asks to wait for, where it says so in another way than by a `Duration` named `retryAfter`; `now` is in
+     * milliseconds since 1970. `Http/Client` has one for responses with a `Retry-After` header.
+     */
+    readonly retryAfter?: ((error: unknown, now: number) => Duration.DurationInput | undefined) | undefined
   }
 }
 
@@ -57,13 +62,13 @@ export declare namespace Retry {
  * Effect.runPromise(program)
  */
 const schedule = (options: Retry.Options = {}): Schedule.Schedule<Duration.Duration, unknown> => {
-  const { maxElapsed, pace, times } = checked(options)
+  const { maxElapsed, pace, retryAfter, times } = checked(options)
   return Schedule.makeWithState<State, unknown, Duration.Duration>(
     { retries: 0, since: undefined },
     (now, error, state) =>
       Effect.zipWith(monotonicMillis, Random.next, (time, random) => {
         const { retries, since = time } = state
-        const wait = waitAfter(pace, retries, retryAfterOf(error), random)
+        const wait = waitAfter(pace, retries, retryAfter(error, now), random)
         const goesOn = retries < times && Number.isFinite(wait) && time - since + wait <= maxElapsed
         const decision = goesOn
           ? ScheduleDecision.continueWith(ScheduleInterval.after(now + wait))
@@ -81,14 +86,12 @@ interface State {
 
 const monotonicMillis = Effect.clockWith((clock) => Effect.sync(() => monotonicMicros(clock) / 1000))
 
-/** What the error asks to wait for, in milliseconds. */
-const retryAfterOf = (error: unknown): number =>
-  Predicate.hasProperty(error, "retryAfter") && Duration.isDuration(error.retryAfter)
-    ? Duration.toMillis(error.retryAfter)
-    : 0
+/** What the error asks to wait for. */
+const retryAfterOf = (error: unknown): Duration.Duration | undefined =>
+  Predicate.hasProperty(error, "retryAfter") && Duration.isDuration(error.retryAfter) ? error.retryAfter : undefined
 
 const checked = (options: Retry.Options) => {
-  const { factor = 2, jitter = 0.5, maxElapsed = Duration.infinity, times = 3 } = options
+  const { factor = 2, jitter = 0.5, maxElapsed = Duration.infinity, retryAfter = retryAfterOf, times = 3 } = options
   if (!Number.isSafeInteger(times) || times < 0) throw invalid("times", times, "a whole number of at least 0")
   if (!(factor >= 1 && Number.isFinite(factor))) throw invalid("factor", factor, "a finite number of at least 1")
   if (!(jitter >= 0 && jitter <= 1)) throw invalid("jitter", jitter, "a number from 0 to 1")
@@ -99,7 +102,14 @@ const checked = (options: Retry.Options) => {
     jitter
   }
   if (!Number.isFinite(pace.base)) throw invalid("base", options.base, "a finite duration")
-  return { pace, times, maxElapsed: millisOf("maxElapsed", maxElapsed) }
+  return {
+    pace,
+    times,
+    maxElapsed: millisOf("maxElapsed", maxElapsed),
+    /** In milliseconds. */
+    retryAfter: (error: unknown, now: number) =>
+      Option.match(durationOf(retryAfter(error, now)), { onNone: () => 0, onSome: Duration.toMillis })
+  }
 }
 
 const millisOf = (field: string, value: Duration.DurationInput): number => {

@@ -1,10 +1,12 @@
 import { readFileSync } from "node:fs"
+import { FetchHttpClient, HttpClient } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Logger, LogLevel, Schedule, Scope, TestClock } from "effect"
+import { Effect, Exit, Fiber, Layer, Logger, LogLevel, Schedule, Scope, TestClock, TestServices } from "effect"
 import { CircuitBreaker, Config, EventError, Events, RateLimiter, ServiceRegistry, Telemetry } from "effect-foundation"
 import * as CircuitBreakerRedis from "effect-foundation/CircuitBreaker/Redis"
 import { memoryDefault } from "effect-foundation/Events/Memory"
 import { makeHeldBack } from "effect-foundation/Events/Sql/HeldBack"
+import * as Client from "effect-foundation/Http/Client"
 import * as RateLimiterRedis from "effect-foundation/RateLimiter/Redis"
 import { Redis } from "effect-foundation/Redis"
 import { FoundationTest, TelemetryRecording } from "effect-foundation/Testing"
@@ -80,6 +82,11 @@ const everything = Effect.gen(function* () {
     Effect.provide(Layer.provide(RateLimiterRedis.layer(), noRedis)),
     Logger.withMinimumLogLevel(LogLevel.None)
   )
+
+  // Nobody listens on that port.
+  yield* Effect.flatMap(HttpClient.HttpClient, (client) =>
+    Client.resilient(client, { retry: { times: 1, base: 0 } }).get("http://127.0.0.1:1")
+  ).pipe(Effect.flip, Effect.provide(FetchHttpClient.layer), TestServices.provideLive)
 
   const note = yield* makeHeldBack(Effect.succeed({ safe: 1, taken: 2 }), () => undefined)
   note({ safe: 1, taken: 2 })

@@ -26,13 +26,17 @@ export interface BackendCircuit {
   readonly pass: (terms: Terms, fiber: RuntimeFiber) => Permit | undefined
   /** Runs where it cannot be interrupted; every permit that it gives comes back by `settle`. */
   readonly acquire: (terms: Terms, fiber: RuntimeFiber) => Answer<Permit | Rejection, StoreUnavailable>
-  /** Takes the outcome of a call that ran for so many microseconds. Interruption is the outcome `ignore`. */
+  /**
+   * Takes the outcome of a call that ran for so many microseconds. Interruption is the outcome `ignore`. An opening that this
+   * failure has part in lasts at least until `retryAfter` microseconds from now.
+   */
   readonly settle: (
     permit: Permit,
     outcome: Outcome,
     elapsed: number,
     terms: Terms,
-    fiber: RuntimeFiber
+    fiber: RuntimeFiber,
+    retryAfter: number
   ) => Answer<void>
   readonly control: (control: Control, terms: Terms, fiber: RuntimeFiber) => Answer<void, StoreUnavailable>
   readonly standing: (terms: Terms, fiber: RuntimeFiber) => Answer<Standing, StoreUnavailable>

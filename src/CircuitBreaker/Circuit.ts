@@ -75,6 +75,8 @@ export class Circuit {
   moved: Move | undefined
   private because: Because | undefined
   private openUntil = 0
+  /** Until when the failures that were counted ask to be left alone. */
+  private askedUntil = 0
   private delay = 0
   private generation = 0
   /** Calls of a closed or disabled circuit need no identity, so one permit serves for all of a generation. */
@@ -113,9 +115,14 @@ export class Circuit {
     }
   }
 
-  /** Takes the outcome of a call that ran for `elapsed` microseconds. Late results, of an earlier generation, are dropped. */
-  settle(permit: Permit, outcome: Outcome, elapsed: number, now: Now): void {
+  /**
+   * Takes the outcome of a call that ran for `elapsed` microseconds. Late results, of an earlier generation, are dropped. An
+   * opening that this failure has part in lasts at least until `retryAfter` microseconds from now.
+   */
+  settle(permit: Permit, outcome: Outcome, elapsed: number, now: Now, retryAfter = 0): void {
     if (permit.generation !== this.generation) return
+    if (outcome === "success") this.askedUntil = 0
+    else if (retryAfter > 0) this.askedUntil = Math.max(this.askedUntil, now() + retryAfter)
     const slow = this.isSlow(elapsed)
     if (this.state === "half_open") this.settleProbe(permit, outcome, slow, now)
     else if (this.state === "closed" && outcome !== "ignore") {
@@ -160,6 +167,7 @@ export class Circuit {
       this.history.clear()
     }
     this.delays.reset()
+    this.askedUntil = 0
   }
 
   /**
@@ -230,7 +238,7 @@ export class Circuit {
   private open(because: Because, time: number): void {
     this.because = because
     this.delay = this.delays.next(time)
-    this.openUntil = time + this.delay
+    this.openUntil = Math.max(time + this.delay, this.askedUntil)
     this.move("open", because.reason)
   }
 

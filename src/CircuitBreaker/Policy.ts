@@ -52,6 +52,11 @@ export interface PolicyOptions {
 export interface CallOptions<A = unknown, E = unknown> extends PolicyOptions {
   /** What the end of a call counts as. Of the call, not of the policy: two calls of one name may differ in it. */
   readonly classify?: ((exit: Exit.Exit<A, E>) => Outcome) | undefined
+  /**
+   * For how long what has failed asks to be left alone, as a server does with `Retry-After`: the opening that such failures
+   * cause lasts at least until then, unless a call succeeds before.
+   */
+  readonly retryAfter?: ((exit: Exit.Exit<A, E>) => Duration.DurationInput | undefined) | undefined
 }
 
 /** A policy that has been checked. It serves as options: `execute(effect, policy)`. */

@@ -2,12 +2,14 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import { correlationIdOf } from "../CorrelationId.js"
 import type { CircuitOpen, OperationTimeout, StoreUnavailable } from "../FoundationError.js"
 import { type Answer, after } from "../internal/answer.js"
 import { within } from "../internal/deadline.js"
-import { clockOf, monotonicMicros, waitOf } from "../internal/monotonic.js"
+import { durationOf } from "../internal/durationText.js"
+import { clockOf, monotonicMicros, toMicros, waitOf } from "../internal/monotonic.js"
 import type { NamedPolicies } from "../internal/namedPolicies.js"
 import type { RuntimeFiber } from "../internal/policiesInForce.js"
 import type { Telemetry } from "../Telemetry.js"
@@ -15,7 +17,7 @@ import type { Backend, Control } from "./Backend.js"
 import { Changes } from "./Changes.js"
 import { type Move, type Outcome, Permit, type Rejection, type State } from "./Circuit.js"
 import { circuits, type NamedCircuit } from "./NamedCircuit.js"
-import type { CallOptions, ConfiguredPolicy, Policy, Terms } from "./Policy.js"
+import { bounds, type CallOptions, type ConfiguredPolicy, type Policy, type Terms } from "./Policy.js"
 import { circuitOpen, operationTimeout } from "./Refusal.js"
 
 /** What `execute` adds to the errors of the effect. */
@@ -39,6 +41,9 @@ export interface Status {
 type Flags = RuntimeFlags.RuntimeFlags
 
 const noOptions = {}
+
+/** In microseconds; what asks for longer gets this. */
+const longestAsked = toMicros(bounds.resetTimeout)
 
 /** How many circuits of a backend elsewhere are asked for at a time. */
 const statesAtOnce = 16
@@ -86,18 +91,18 @@ export const makeService = (
     // The way of nearly all calls without a timeout: one continuation. When the call is interrupted it does not run, and
     // need not: an interruption counts as nothing, and the permit leaves nothing to give back.
     if (permit !== undefined && terms.timeoutMillis === Number.POSITIVE_INFINITY && !isMeasured()) {
-      return settling(effect, new Call<A, E>(fiber, named, permit, options.classify))
+      return settling(effect, new Call<A, E>(fiber, named, permit, options))
     }
     // From here on an interruption must be seen, so none may fall between the permit and the continuation.
     return Effect.uninterruptible(
       Effect.suspend(() =>
         permit !== undefined
-          ? perform(fiber, flags, effect, new Call<A, E>(fiber, named, permit, options.classify))
+          ? perform(fiber, flags, effect, new Call<A, E>(fiber, named, permit, options))
           : after(
               named.circuit.acquire(terms, fiber),
               (answer): Effect.Effect<A, E | Refused, R> =>
                 answer instanceof Permit
-                  ? perform(fiber, flags, effect, new Call<A, E>(fiber, named, answer, options.classify))
+                  ? perform(fiber, flags, effect, new Call<A, E>(fiber, named, answer, options))
                   : reject(fiber, named, answer)
             )
       )
@@ -151,21 +156,26 @@ export const makeService = (
       private readonly fiber: RuntimeFiber,
       private readonly named: NamedCircuit,
       private readonly permit: Permit,
-      private readonly classify: CallOptions<A, E>["classify"]
+      private readonly options: CallOptions<A, E>
     ) {
       this.terms = named.terms
       this.since = this.measured || named.terms.timed ? monotonicMicros(clockOf(fiber)) : -1
     }
 
     onSuccess(value: A): Effect.Effect<A> {
-      const outcome = this.classify === undefined ? "success" : judge(this.classify, Exit.succeed(value))
-      return then(this.settle(outcome, outcome), Effect.succeed(value))
+      const { classify } = this.options
+      if (classify === undefined) return then(this.settle("success", "success", 0), Effect.succeed(value))
+      const exit = Exit.succeed(value)
+      const outcome = judge(classify, exit)
+      return then(this.settle(outcome, outcome, this.retryAfter(outcome, exit)), Effect.succeed(value))
     }
 
     onFailure(cause: Cause.Cause<E>): Effect.Effect<never, E> {
-      if (Cause.isInterruptedOnly(cause)) return then(this.settle("ignore", "interrupted"), Effect.failCause(cause))
-      const outcome = this.classify === undefined ? "failure" : judge(this.classify, Exit.failCause(cause))
-      return then(this.settle(outcome, outcome), Effect.failCause(cause))
+      if (Cause.isInterruptedOnly(cause)) return then(this.settle("ignore", "interrupted", 0), Effect.failCause(cause))
+      const { classify } = this.options
+      const exit = Exit.failCause(cause)
+      const outcome = classify === undefined ? "failure" : judge(classify, exit)
+      return then(this.settle(outcome, outcome, this.retryAfter(outcome, exit)), Effect.failCause(cause))
     }
 
     onExit(exit: Exit.Exit<A, E>): Effect.Effect<A, E> {
@@ -174,14 +184,26 @@ export const makeService = (
 
     onTimeout(): Effect.Effect<never, OperationTimeout> {
       const error = operationTimeout(this.terms.policy, correlationIdOf(this.fiber))
-      return then(this.settle("failure", "timeout"), Effect.fail(error))
+      return then(this.settle("failure", "timeout", 0), Effect.fail(error))
     }
 
     onInterrupt(): Effect.Effect<void> {
-      return then(this.settle("ignore", "interrupted"), Effect.void)
+      return then(this.settle("ignore", "interrupted", 0), Effect.void)
     }
 
-    private settle(outcome: Outcome, label: string): Answer<void> {
+    /** For how long the failure asks to be left alone, in microseconds; not at all where it cannot be told. */
+    private retryAfter(outcome: Outcome, exit: Exit.Exit<A, E>): number {
+      const { retryAfter } = this.options
+      if (retryAfter === undefined || outcome !== "failure") return 0
+      try {
+        const asked = Option.getOrElse(durationOf(retryAfter(exit)), () => Duration.zero)
+        return Math.min(toMicros(asked), longestAsked)
+      } catch {
+        return 0
+      }
+    }
+
+    private settle(outcome: Outcome, label: string, retryAfter: number): Answer<void> {
       const { fiber, measured, named, permit, since } = this
       const elapsed = since < 0 ? 0 : monotonicMicros(clockOf(fiber)) - since
       if (measured) {
@@ -189,7 +211,7 @@ export const makeService = (
       }
       // A policy that has changed since the call began holds for its outcome.
       policies.refresh(named)
-      return named.circuit.settle(permit, outcome, elapsed, named.terms, fiber)
+      return named.circuit.settle(permit, outcome, elapsed, named.terms, fiber, retryAfter)
     }
   }
 

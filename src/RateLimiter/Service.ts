@@ -232,6 +232,7 @@ export const makeService = (
         return after(backend.peek(asked, clockOf(fiber)), (verdict) =>
           Effect.succeed({
             limit: asked.limit.maxRequests,
+            interval: asked.named.policy.interval,
             remaining: verdict.remaining,
             resetAfter: waitOf(verdict.resetAfter),
             retryAfter: isTooDear(asked) ? Duration.infinity : waitOf(verdict.retryAfter)

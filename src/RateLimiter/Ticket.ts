@@ -23,6 +23,8 @@ export type Limits = CallOptions | ReadonlyArray<CallOptions>
 /** How a limit stands after an admission. */
 export interface Admission {
   readonly limit: number
+  /** The time in which `limit` is admitted. */
+  readonly interval: Duration.Duration
   /** The units that are left. */
   readonly remaining: number
   /** When the limit is as if never used, in milliseconds rounded up. */
@@ -85,6 +87,7 @@ export const admissionOf = (
   const index = tickets.findIndex(({ key, named }) => named.name === name && key === subject)
   return {
     limit: tickets[index]?.limit.maxRequests ?? 0,
+    interval: tickets[index]?.named.policy.interval ?? defaults.interval,
     remaining: verdicts[index]?.remaining ?? 0,
     resetAfter: waitOf(verdicts[index]?.resetAfter ?? 0)
   }

@@ -150,6 +150,16 @@ export const catalogue = {
     measurements: ["count"],
     metadata: ["name", "key", "action", "reason"]
   },
+  "http.client.request": {
+    when: "A request was answered, or failed, timed out or was rejected by its circuit; the body is not waited for",
+    measurements: ["duration"],
+    metadata: ["method", "origin", "status", "outcome"]
+  },
+  "http.client.retry": {
+    when: "A request is sent again",
+    measurements: ["attempt"],
+    metadata: ["method", "origin", "reason"]
+  },
   "redis.status": {
     when: "The connection to Redis cannot be used, or can be used again",
     measurements: ["count"],
