@@ -41,7 +41,7 @@ const program = Effect.gen(function* () {
     Stream.runForEach(({ to }) => Effect.flatMap(Clock.currentTimeMillis, (at) => say({ said: "changed", to, at }))),
     Effect.fork
   )
-  yield* Effect.forever(Effect.zipRight(Effect.fork(call), Effect.sleep(pause)))
+  return yield* Effect.forever(Effect.zipRight(Effect.fork(call), Effect.sleep(pause)))
 })
 
 /** What Redis does not decide on fails: the limit holds come what may, also on a machine that is busy with other things. */

@@ -102,6 +102,7 @@ describeRedis("circuits in a Redis", () => {
             expect([...running.tags.keys()]).toEqual(["success"])
             yield* breaks(server)
             yield* eventually(stores(recording), (told) => told.length > 0)
+            yield* Effect.sleep("100 millis") // what was let through before has ended
             const since = yield* running.since
             yield* Effect.sleep("700 millis")
             expect(since()).toEqual(promised)

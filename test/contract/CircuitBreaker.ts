@@ -108,7 +108,8 @@ export const circuitBreakerContract = <E>(name: string, { advance, it, layer }: 
       Effect.gen(function* () {
         const changes = yield* changesDuring(
           Effect.gen(function* () {
-            const calls = yield* Effect.replicateEffect(inFlight(), 20)
+            // As long as the calls take, where time does not stand still.
+            const calls = yield* Effect.replicateEffect(inFlight({ ...policy, resetTimeout: "1 minute" }), 20)
             for (const [index, call] of calls.entries()) {
               yield* call.fail
               expect(yield* CircuitBreaker.state("subject")).toBe(index < 2 ? "closed" : "open")

@@ -175,7 +175,7 @@ export class AdvisedCircuit implements BackendCircuit, Listening {
 
   private follow({ advice, generation, state }: View): void {
     const now = this.store.now()
-    this.advisedUntil = advice.map((length) => now + length)
+    this.advisedUntil = advice.filter(({ adviser }) => adviser !== this.store.id).map(({ length }) => now + length)
     const { followed } = this
     const steps = followed === undefined ? undefined : generation - followed
     if (steps !== undefined && steps <= 0 && -steps < madeAnew) return

@@ -87,11 +87,11 @@ local function left()
   return at and math.max(0, at - now) or 0
 end
 
--- How long each circuit that a process has of its own stays open: where they are local, and no probe is kept here.
+-- Which processes' own circuits are open, and for how long: where they are local, and no probe is kept here.
 local function advise()
   local given = redis.call('ZREVRANGEBYSCORE', P, '+inf', '(' .. int(now), 'WITHSCORES', 'LIMIT', 0, 7)
   local lengths = {}
-  for i = 2, #given, 2 do lengths[#lengths + 1] = int(tonumber(given[i]) - now) end
+  for i = 2, #given, 2 do lengths[#lengths + 1] = given[i - 1] .. '=' .. int(tonumber(given[i]) - now) end
   if #lengths > 0 then advice = table.concat(lengths, ',') end
 end
 

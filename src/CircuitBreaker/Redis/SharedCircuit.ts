@@ -1,5 +1,4 @@
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
 import { correlationIdOf } from "../../CorrelationId.js"
 import type { StoreUnavailable } from "../../FoundationError.js"
 import { type Answer, after } from "../../internal/answer.js"
@@ -7,63 +6,28 @@ import { waitOf } from "../../internal/monotonic.js"
 import type { RuntimeFiber } from "../../internal/policiesInForce.js"
 import type { RedisError } from "../../Redis/RedisError.js"
 import type { BackendCircuit, Control, Standing } from "../Backend.js"
-import { type Move, type Outcome, Permit, Rejection, type State, timerTolerance } from "../Circuit.js"
+import { type Move, type Outcome, Permit, Rejection } from "../Circuit.js"
 import { delaysOf } from "../Delays.js"
 import { MemoryCircuit } from "../Memory.js"
 import type { Terms } from "../Policy.js"
 import { keysOf } from "./Keys.js"
+import { Knowledge, waitOn } from "./Knowledge.js"
+import { FleetPermit, LocalPermit, uncounted } from "./Permits.js"
 import { Proposals } from "./Proposals.js"
 import { Reports } from "./Reports.js"
 import * as Scripts from "./Scripts.js"
 import type { Listening, Store } from "./Store.js"
 import { unavailable } from "./Unavailable.js"
-import { countingOf, digitOf, type Message, type Reply, type View } from "./Wire.js"
-
-/** A call that the fleet's circuit has let through, with the token of its place where it is a probe. */
-class FleetPermit extends Permit {
-  renewal: Fiber.RuntimeFiber<void> | undefined
-  constructor(
-    generation: number,
-    readonly token: string | undefined
-  ) {
-    super(generation, undefined)
-  }
-}
-
-/** A call that the circuit of this process has let through, in place of the fleet's. */
-class LocalPermit extends Permit {
-  constructor(
-    readonly circuit: MemoryCircuit,
-    readonly inner: Permit
-  ) {
-    super(inner.generation, inner.leaseEnds)
-  }
-}
-
-/** A call that was let through because nobody could tell; its outcome counts nowhere. */
-const uncounted = new Permit(-1, undefined)
+import { countingOf, digitOf, type Message, type Reply } from "./Wire.js"
 
 /** For how long a circuit that Redis refuses to decide on is left alone, in microseconds: it may be that a key is not ours. */
 const refusedFor = 500_000
 
 /** The circuit of all processes, as one of them sees it. */
 export class SharedCircuit implements BackendCircuit, Listening {
-  /** What is known of it, since when, and until when the next call has no chance, by the time of this process. */
-  private view: View | undefined
-  private since = Number.NEGATIVE_INFINITY
-  private until = 0
-  /** What is known serves calls until then, and is read again in the background from half the way on. */
-  private freshUntil = Number.NEGATIVE_INFINITY
-  private rereadFrom = Number.NEGATIVE_INFINITY
+  private readonly knowledge: Knowledge
   private isReading = false
   private isAttached = false
-  /** For every call of the stretch of the state, if it is one that lets all through. */
-  private passing: FleetPermit | undefined
-  /** The change of state that the subscribers have heard of last. */
-  private told: { readonly generation: number; readonly state: State } | undefined
-  /** A generation whose beginning they should hear of by notification, seen at an earlier reading. */
-  private expected = 0
-  private isCatchingUp = false
   private delays: Proposals
   private readonly reports: Reports
   /** Those who wait for the answer to another call, where it nearly always is theirs too. */
@@ -76,8 +40,9 @@ export class SharedCircuit implements BackendCircuit, Listening {
     private readonly store: Store,
     private readonly name: string,
     private terms: Terms,
-    private readonly moved: (move: Move) => void
+    moved: (move: Move) => void
   ) {
+    this.knowledge = new Knowledge(store.settings.staleness, moved)
     this.delays = new Proposals(delaysOf(terms.policy))
     this.reports = new Reports((generation, outcomes, done) => this.report(generation, outcomes, done))
   }
@@ -85,12 +50,13 @@ export class SharedCircuit implements BackendCircuit, Listening {
   pass(terms: Terms): Permit | undefined {
     if (terms !== this.terms) this.adopt(terms)
     if (this.store.down) return undefined
-    const now = this.store.now()
-    if (now >= this.rereadFrom) {
-      if (now >= this.freshUntil) return undefined
+    const { knowledge, store } = this
+    const now = store.now()
+    if (now >= knowledge.rereadFrom) {
+      if (now >= knowledge.freshUntil) return undefined
       this.read()
     }
-    return this.passing
+    return knowledge.passing
   }
 
   acquire(terms: Terms, fiber: RuntimeFiber): Answer<Permit | Rejection, StoreUnavailable> {
@@ -109,12 +75,13 @@ export class SharedCircuit implements BackendCircuit, Listening {
     const slow = trip.type === "rate" && trip.slow !== undefined && elapsed >= trip.slow.micros
     if (permit.token !== undefined) return this.settleProbe(permit, permit.token, outcome, slow)
     const { generation } = permit
-    if (outcome === "ignore" || this.view?.generation !== generation || this.view.state !== "closed") return undefined
+    const { view } = this.knowledge
+    if (outcome === "ignore" || view?.generation !== generation || view.state !== "closed") return undefined
     const failed = outcome === "failure"
     if (trip.type === "consecutive" && !failed) {
       const { pending } = this.reports
       // A success parts failures, and there are none to part.
-      if (pending === "" ? this.view.failures === 0 : pending === success) return undefined
+      if (pending === "" ? view.failures === 0 : pending === success) return undefined
     }
     const digit = digitOf(failed, slow)
     // Only what may open the circuit is waited for: who fails the Nth time finds it open.
@@ -147,7 +114,8 @@ export class SharedCircuit implements BackendCircuit, Listening {
   }
 
   idle(): boolean {
-    return this.view === undefined || this.view.state === "closed"
+    const { view } = this.knowledge
+    return view === undefined || view.state === "closed"
   }
 
   forget(): void {
@@ -155,14 +123,12 @@ export class SharedCircuit implements BackendCircuit, Listening {
     this.store.detach(this.name, this)
   }
 
-  hear({ moves, view }: Message): void {
-    for (const [index, move] of moves.entries()) this.tell(view.generation - (moves.length - 1 - index), move)
-    this.take(view, undefined)
+  hear(message: Message): void {
+    this.knowledge.hear(message, this.store.now())
   }
 
   doubt(): void {
-    this.freshUntil = this.rereadFrom = Number.NEGATIVE_INFINITY
-    this.isCatchingUp = true
+    this.knowledge.doubt()
     if (!this.store.down) this.local = undefined
   }
 
@@ -190,18 +156,9 @@ export class SharedCircuit implements BackendCircuit, Listening {
 
   /** The decision, where what is known suffices. */
   private known(now: number): Permit | Rejection | undefined {
-    const { view } = this
-    if (view === undefined || now >= this.freshUntil) return undefined
-    if (now >= this.rereadFrom) this.read()
-    switch (view.state) {
-      case "closed":
-      case "disabled":
-        return this.passing
-      case "forced_open":
-        return new Rejection("forced_open", this.delays.last, undefined)
-      default:
-        return now < this.until - timerTolerance ? new Rejection(view.state, this.until - now, view.because) : undefined
-    }
+    const { knowledge } = this
+    if (now >= knowledge.rereadFrom && now < knowledge.freshUntil) this.read()
+    return knowledge.decide(now, this.delays.last)
   }
 
   private ask(fiber: RuntimeFiber, since: number): Effect.Effect<Permit | Rejection, StoreUnavailable> {
@@ -213,7 +170,7 @@ export class SharedCircuit implements BackendCircuit, Listening {
       }
       // Where the circuit may well be closed, one call asks for all who come meanwhile.
       const line: Array<() => void> = []
-      const isLead = this.view === undefined || this.passing !== undefined
+      const isLead = this.knowledge.view === undefined || this.knowledge.passing !== undefined
       if (isLead) this.waiting = line
       const token = this.store.token()
       const lease = String(this.store.settings.lease)
@@ -260,7 +217,9 @@ export class SharedCircuit implements BackendCircuit, Listening {
     const now = this.store.now()
     const known = this.known(now)
     if (known !== undefined) return Effect.succeed(known)
-    return now < this.freshUntil ? this.ask(fiber, now) : Effect.succeed(new FleetPermit(view.generation, undefined))
+    return now < this.knowledge.freshUntil
+      ? this.ask(fiber, now)
+      : Effect.succeed(new FleetPermit(view.generation, undefined))
   }
 
   private notAnswered(
@@ -298,7 +257,8 @@ export class SharedCircuit implements BackendCircuit, Listening {
   private settleProbe(permit: FleetPermit, token: string, outcome: Outcome, slow: boolean): Answer<void> {
     permit.renewal?.unsafeInterruptAsFork(permit.renewal.id())
     const { generation } = permit
-    if (this.view !== undefined && this.view.generation > generation) return undefined
+    const { view } = this.knowledge
+    if (view !== undefined && view.generation > generation) return undefined
     // A slow answer is no recovery, where slow calls are what the circuit watches.
     const word = outcome === "ignore" ? "ignore" : outcome === "failure" || slow ? "failure" : "success"
     const args = [String(generation), token, word, this.proposal()]
@@ -312,7 +272,7 @@ export class SharedCircuit implements BackendCircuit, Listening {
   }
 
   private proposal(): string {
-    const openings = this.view?.openings ?? 0
+    const openings = this.knowledge.view?.openings ?? 0
     return String(this.delays.of(openings + 1, this.store.now()))
   }
 
@@ -362,58 +322,13 @@ export class SharedCircuit implements BackendCircuit, Listening {
     done: (error: RedisError | undefined, reply: Reply | undefined) => void
   ): (error: RedisError | undefined, reply: Reply | undefined) => void {
     return (error, reply) => {
-      if (reply !== undefined) this.learn(reply, since)
+      if (reply !== undefined) this.knowledge.learn(reply, since, this.store.now())
       else if (error?.reason === "refused") {
         this.refusedUntil = this.store.now() + refusedFor
         this.refusal = error.message
       }
       done(error, reply)
     }
-  }
-
-  private learn({ moves, view }: Reply, since: number): void {
-    this.told ??= { generation: view.generation - moves, state: view.state }
-    this.take(view, since)
-    // Notifications tell of each change, in their order. Where they fail to, what has come of it is told.
-    if (moves > 0) return
-    const { generation, state } = this.told
-    const isMissed = view.generation > generation && this.expected > generation
-    if (isMissed || (this.isCatchingUp && (view.generation !== generation || view.state !== state))) {
-      this.told = { generation: view.generation, state: view.state }
-      if (view.state !== state) this.moved({ from: state, to: view.state, reason: "synchronized" })
-    } else if (view.generation > generation) this.expected = view.generation
-    this.isCatchingUp = false
-  }
-
-  /** Takes a view of the circuit: the answer to a question of this time, or what was published. */
-  private take(view: View, since: number | undefined): void {
-    const known = this.view
-    const isNewer =
-      known === undefined ||
-      view.generation > known.generation ||
-      (view.generation === known.generation && view.seq >= known.seq)
-    // An answer to what was asked after the last news is newer, whatever its numbers: Redis may have lost them.
-    if (isNewer || (since !== undefined && since >= this.since)) {
-      const now = this.store.now()
-      this.view = view
-      this.since = now
-      this.until = now + waitOn(view)
-      const passes = view.state === "closed" || view.state === "disabled"
-      if (this.passing?.generation !== view.generation || !passes) {
-        this.passing = passes ? new FleetPermit(view.generation, undefined) : undefined
-      }
-    }
-    if (since === undefined) return
-    // What does not exist in Redis yet, the next call makes.
-    const { staleness } = this.store.settings
-    this.freshUntil = view.generation === 0 ? Number.NEGATIVE_INFINITY : since + staleness
-    this.rereadFrom = since + staleness / 2
-  }
-
-  private tell(generation: number, move: Move): void {
-    if (this.told !== undefined && generation <= this.told.generation) return
-    this.told = { generation, state: move.to }
-    this.moved(move)
   }
 
   private acquireWithout(fiber: RuntimeFiber, error?: RedisError): Answer<Permit | Rejection, StoreUnavailable> {
@@ -438,14 +353,11 @@ export class SharedCircuit implements BackendCircuit, Listening {
 
   /** The circuit of this process, which goes on from what is known of the fleet's. */
   private takeOver(): MemoryCircuit {
-    const { view } = this
+    const { until, view } = this.knowledge
     this.local ??= new MemoryCircuit(
       this.terms,
-      (move) => {
-        this.told = { generation: this.told?.generation ?? 0, state: move.to }
-        this.moved(move)
-      },
-      view && { state: view.state, until: view.state === "open" ? this.until : 0, because: view.because }
+      (move) => this.knowledge.tellLocal(move),
+      view && { state: view.state, until: view.state === "open" ? until : 0, because: view.because }
     )
     return this.local
   }
@@ -462,8 +374,5 @@ export class SharedCircuit implements BackendCircuit, Listening {
 
 /** What a success that was not slow is, as a digit. */
 const success = "0"
-
-/** Microseconds until the next call has a chance. A timer may fire a little early, and a lease knows no tolerance. */
-const waitOn = ({ state, wait }: View): number => (state === "half_open" && wait > 0 ? wait + timerTolerance : wait)
 
 const asEffect = <A, E>(answer: Answer<A, E>): Effect.Effect<A, E> => after(answer, Effect.succeed)

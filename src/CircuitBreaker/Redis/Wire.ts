@@ -16,8 +16,8 @@ export interface View {
   /** Failures in a row. */
   readonly failures: number
   readonly because: Because | undefined
-  /** For how long the circuits that processes have of their own stay open: of seven at most, the longest. */
-  readonly advice: ReadonlyArray<number>
+  /** Which processes have circuits of their own that are open, and for how long: of seven at most, the longest. */
+  readonly advice: ReadonlyArray<{ readonly adviser: string; readonly length: number }>
 }
 
 /** What a script answers. */
@@ -65,8 +65,13 @@ const viewOf = (words: ReadonlyArray<string>): View | undefined => {
     openings: Number(openings),
     failures: Number(failures),
     because: becauseOf(because),
-    advice: advice === "-" ? [] : advice.split(",").map(Number)
+    advice: advice === "-" ? [] : advice.split(",").map(adviceOf)
   }
+}
+
+const adviceOf = (text: string) => {
+  const [adviser = "", length] = text.split("=")
+  return { adviser, length: Number(length) }
 }
 
 const becauseOf = (text: string): Because | undefined => {
