@@ -85,7 +85,10 @@ export class Events extends Context.Tag("effect-foundation/Events")<Events, Even
   /** The service on the given backend, which decides where the events are kept. */
   static readonly make: (backend: Events.Backend) => Effect.Effect<Events.Service, never, Telemetry> = make
 
-  /** Events in the memory of this process: at most 1,000,000 events and 256 MiB of JSON. */
+  /**
+   * Events in the memory of this process: at most 1,000,000 events and 256 MiB of JSON. The checkpoints of consumers end
+   * with the process, too; there are at most 10,000 consumers and 10,000 dead letters.
+   */
   static readonly layer: Layer.Layer<Events, never, Telemetry> = Layer.effect(
     Events,
     Effect.flatMap(Memory.memoryDefault, make)

@@ -32,12 +32,15 @@ export interface ConsumeOptions<R = never, R2 = never, A = unknown> {
   readonly retry?: Schedule.Schedule<unknown, unknown, R2> | undefined
   /**
    * How long the active consumer stays so without a sign of life, from 100 ms to 1 hour: 10 seconds. When its process
-   * dies, another takes over after that.
+   * dies, another takes over after that. It counts by the time of the database; one that moves its clock may hand over
+   * early or late, and never lets two move the checkpoint.
    */
   readonly lease?: Duration.DurationInput | undefined
   /**
    * Whether the handler runs in a transaction of the store, which commits what it did by the same `SqlClient` together
-   * with the checkpoint, or nothing: false. On SQLite the one connection is held meanwhile. In memory it is refused.
+   * with the checkpoint, or nothing: false. So it should be short: events that are stored in it are seen when it ends, and
+   * on PostgreSQL those after them, too. On SQLite the one connection is held meanwhile, and a handler that takes longer
+   * than the lease cannot be committed. In memory it is refused.
    */
   readonly transactional?: boolean | undefined
   /** The position that a consumer without a checkpoint starts after, or `"head"` for new events only: 0, all events. */
