@@ -1,7 +1,7 @@
 import { NodeFileSystem } from "@effect/platform-node"
 import { SqlClient } from "@effect/sql/SqlClient"
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Redacted, Schema, Stream } from "effect"
+import { Context, Effect, Fiber, Layer, Redacted, Schema, Stream } from "effect"
 import { Config } from "effect-foundation/Config"
 import * as ConfigSql from "effect-foundation/Config/Sql"
 import type { ConfigError } from "effect-foundation/FoundationError"
@@ -106,6 +106,28 @@ describe("while PostgreSQL is away", () => {
       yield* proxy.cut
       yield* proxy.heal
       yield* reaches(config, "a", 4)
+    })
+  )
+
+  it.scopedLive("a write that the network has swallowed holds up nobody", () =>
+    Effect.gen(function* () {
+      const url = yield* freshDatabase
+      const proxy = yield* makeProxy(Number(new URL(Redacted.value(yield* sharedPostgres)).port))
+      const sql = Context.get(yield* Layer.build(postgresClient({ url: proxy.through(url) })), SqlClient)
+      const config = yield* configOn(sql, { deadline: "300 millis", watch: false })
+      // Connections that stand already, so that the write gets as far as its transaction.
+      yield* Effect.all(
+        Array.from({ length: 8 }, () => sql`select pg_sleep(0.1)`),
+        { concurrency: "unbounded" }
+      )
+      yield* proxy.blackhole
+      expect(yield* Effect.flip(config.set("a", 1))).toMatchObject({ reason: "source_unavailable", path: "a" })
+      expect(yield* reloadsOf(config)).toMatchObject({ reason: "source_unavailable" })
+      expect(yield* Effect.flip(config.set("a", 1))).toMatchObject({ reason: "source_unavailable", path: "a" })
+      yield* proxy.cut
+      yield* proxy.heal
+      yield* Effect.retry(config.reload, { times: 20 })
+      yield* config.set("b", 2)
     })
   )
 
