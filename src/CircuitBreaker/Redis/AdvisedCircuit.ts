@@ -80,8 +80,15 @@ export class AdvisedCircuit implements BackendCircuit, Listening {
     })
   }
 
-  settle(permit: Permit, outcome: Outcome, elapsed: number, terms: Terms, fiber: RuntimeFiber): void {
-    this.circuit.settle(permit, outcome, elapsed, this.inForce(terms), fiber)
+  settle(
+    permit: Permit,
+    outcome: Outcome,
+    elapsed: number,
+    terms: Terms,
+    fiber: RuntimeFiber,
+    retryAfter: number
+  ): void {
+    this.circuit.settle(permit, outcome, elapsed, this.inForce(terms), fiber, retryAfter)
   }
 
   control(control: Control, terms: Terms, fiber: RuntimeFiber): Answer<void, StoreUnavailable> {

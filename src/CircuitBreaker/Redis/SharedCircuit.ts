@@ -29,6 +29,8 @@ export class SharedCircuit implements BackendCircuit, Listening {
   private isReading = false
   private isAttached = false
   private delays: Proposals
+  /** Until when the failures that this process saw ask to be left alone. */
+  private askedUntil = 0
   private readonly reports: Reports
   /** Those who wait for the answer to another call, where it nearly always is theirs too. */
   private waiting: Array<() => void> | undefined
@@ -67,10 +69,21 @@ export class SharedCircuit implements BackendCircuit, Listening {
     return this.known(now) ?? this.ask(fiber, now)
   }
 
-  settle(permit: Permit, outcome: Outcome, elapsed: number, terms: Terms, fiber: RuntimeFiber): Answer<void> {
+  settle(
+    permit: Permit,
+    outcome: Outcome,
+    elapsed: number,
+    terms: Terms,
+    fiber: RuntimeFiber,
+    retryAfter: number
+  ): Answer<void> {
     if (terms !== this.terms) this.adopt(terms)
-    if (permit instanceof LocalPermit) return permit.circuit.settle(permit.inner, outcome, elapsed, terms, fiber)
+    if (permit instanceof LocalPermit) {
+      return permit.circuit.settle(permit.inner, outcome, elapsed, terms, fiber, retryAfter)
+    }
     if (!(permit instanceof FleetPermit)) return undefined
+    if (outcome === "success") this.askedUntil = 0
+    else if (retryAfter > 0) this.askedUntil = Math.max(this.askedUntil, this.store.now() + retryAfter)
     const { trip } = terms.rules
     const slow = trip.type === "rate" && trip.slow !== undefined && elapsed >= trip.slow.micros
     if (permit.token !== undefined) return this.settleProbe(permit, permit.token, outcome, slow)
@@ -273,7 +286,8 @@ export class SharedCircuit implements BackendCircuit, Listening {
 
   private proposal(): string {
     const openings = this.knowledge.view?.openings ?? 0
-    return String(this.delays.of(openings + 1, this.store.now()))
+    const now = this.store.now()
+    return String(Math.ceil(Math.max(this.delays.of(openings + 1, now), this.askedUntil - now)))
   }
 
   private report(generation: number, outcomes: string, done: () => void): void {
