@@ -19,6 +19,9 @@ export interface WatchOptions {
 /** How often a table is looked at whose changes are notified: for the notice that a pooler between has swallowed. */
 const lookAnyway = Duration.seconds(30)
 
+/** The shortest rest between two looks. */
+const shortestRest = Duration.millis(10)
+
 /** The longest rest between two looks at a database that does not answer. */
 const longestRest = Duration.seconds(10)
 
@@ -48,7 +51,7 @@ export const watchTable = (
           )
         )
       }
-      const poll = Duration.decode(pollInterval)
+      const poll = Duration.max(pollInterval, shortestRest)
       let away: Duration.Duration | undefined
       const next = Effect.gen(function* () {
         while (true) {
