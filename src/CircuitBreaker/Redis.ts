@@ -21,45 +21,44 @@ export const make = (
   )
 
 /**
- * Circuits that all processes share that are given the same Redis and state the same `prefix`. Fails with ConfigError if
+ * Circuits that all processes share which are given the same Redis and state the same `prefix`. Fails with ConfigError if
  * an option is invalid.
  *
  * Exact, by the order in which Redis hears of things and by its clock:
- * - The circuit opens on the Nth failure, wherever that is. Failures in a row are those since the last success that was
- *   reported; a success is reported where its process knows of failures to part. Each outcome counts at most once.
- * - One who has seen the Nth failure end, or has heard of it, calls no more.
- * - No more than `probes` places are held at one time. A place is its probe's until that ends, is kept by a lease while
- *   its process lives, and for no longer than the policy lets a probe hold it. A process that dies frees its places
- *   within `lease`. One that stands still for longer than that loses them: its probe runs on, and counts no more.
- * - What began in an earlier stretch of the state, in whichever process, changes nothing.
+ * - A circuit opens on the Nth failure, wherever that is. Failures in a row are those since the last success that was
+ *   reported; a process reports one where it knows of a failure to part. Every outcome counts once at most: one that Redis
+ *   does not hear of in time, or of a call that was let through without Redis, does not count.
+ * - Whoever sees the Nth failure end, or hears that the circuit is open, lets no call through any more.
+ * - No more than `probes` places are taken at one time, by all processes together. A place is held while the probe runs, as
+ *   long as the policy lets a probe hold it, under a lease that its process renews: a process that dies frees its places
+ *   within `lease`. One that stands still for longer than that loses them; its probe goes on, and counts no more.
+ * - What a call ends in after the circuit has changed its state, in whichever process, changes nothing.
  *
- * With a delay of milliseconds: that the others hear of a change. Until then they let calls through as before, whose
- * outcomes count for nothing. Where a notification is lost they find out within `staleness`.
+ * Within milliseconds, or, where a notification is lost, within `staleness`: the others hear of a change. Until then they
+ * let calls through as before, and what those end in does not count. `changes` tells in each process of the changes of all
+ * circuits; those that it could not hear of one by one it tells as one, `synchronized`.
  *
- * A call of a closed circuit does not wait for Redis, but for the first and after a pause longer than `staleness`; nor
- * does one that an open circuit rejects. Waited for are failures, probes, and successes of neither.
+ * A closed circuit lets calls through, and an open one rejects them, without asking Redis: it is asked at the first call,
+ * after a pause longer than `staleness`, and in the background in between. A call waits at its end where it has failed, was
+ * slow under a rate of slow calls, or was a probe. Other successes are reported behind it, where they matter at all: one at
+ * a time under a rate, with those that end meanwhile in the next, so that Redis is one round trip behind.
  *
- * The length of an opening is what the process says whose report opens the circuit, by its own `resetTimeout`. A circuit
- * that nobody uses is forgotten after a day, one that is forced open or disabled after 30 days. Where Redis loses its data,
- * circuits are closed, and calls that are out count no more. Processes that state another policy under the name judge by
- * their own.
+ * The opening lasts as long as the process says whose report causes it, by its own `resetTimeout`; a Schedule takes one step
+ * an opening in each process. Processes that state different policies under one name each judge by their own. A circuit
+ * that nobody uses is forgotten after a day, or after 30 where it is forced open or disabled. Where Redis loses its data,
+ * circuits are closed. A circuit takes some 300 bytes there, a window of calls a byte for each beside that.
  *
  * @example
- * import { CircuitBreaker } from "effect-foundation"
+ * import { Foundation } from "effect-foundation"
  * import * as CircuitBreakerRedis from "effect-foundation/CircuitBreaker/Redis"
  * import { Redis } from "effect-foundation/Redis"
- * import { Telemetry } from "effect-foundation/Telemetry"
- * import { Effect, Layer } from "effect"
+ * import { Layer } from "effect"
  *
- * const Live = CircuitBreakerRedis.layer({ onUnavailable: "local" }).pipe(
- *   Layer.provide(Redis.layer({ url: "redis://localhost:6379" })),
- *   Layer.provide(Telemetry.layer)
- * )
- *
- * export const program = Effect.succeed("charged").pipe(
- *   CircuitBreaker.execute({ name: "payments", timeout: "1 second" }),
- *   Effect.provide(Live)
- * )
+ * export const Live = Foundation.layer({
+ *   circuitBreaker: CircuitBreakerRedis.layerConfig({ onUnavailable: "local" }).pipe(
+ *     Layer.provide(Redis.layer({ url: "redis://localhost:6379" }))
+ *   )
+ * })
  */
 export const layer = (options: Options = {}): Layer.Layer<CircuitBreaker, ConfigError, Redis | Telemetry> =>
   Layer.scoped(CircuitBreaker, make(options))
