@@ -108,6 +108,7 @@ export const handler: Effect.Effect<HttpServerResponse.HttpServerResponse, never
  * @example
  * import { HttpApp, HttpRouter, HttpServerResponse } from "@effect/platform"
  * import * as Prometheus from "effect-foundation/Telemetry/Prometheus"
+ * import { Layer } from "effect"
  *
  * const router = HttpRouter.empty.pipe(HttpRouter.get("/", HttpServerResponse.text("hello")), Prometheus.route())
  *

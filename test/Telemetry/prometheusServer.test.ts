@@ -30,8 +30,12 @@ describePrometheus("a Prometheus server", () => {
         for (let n = 0; n <= index; n++) yield* Telemetry.execute("scraped.order", { took: 40 }, { shop })
       }
       const prometheus = yield* startPrometheus(`127.0.0.1:${port}`)
-      yield* eventually(prometheus.targets, (targets) => targets.some(({ health }) => health !== "unknown"))
-      expect(yield* prometheus.targets).toMatchObject([{ health: "up", lastError: "" }])
+      // On a busy machine a scrape may be late; what it may not be is invalid.
+      const [target] = yield* eventually(
+        prometheus.targets,
+        ([one]) => one?.health === "up" || (one?.health === "down" && !/deadline|timeout|refused/.test(one.lastError))
+      )
+      expect(target).toMatchObject({ health: "up", lastError: "" })
       const counts = yield* eventually(prometheus.query("scraped_orders_total"), (answers) => answers.length > 0)
       expect(new Map(counts.map(({ metric, value: [, value] }) => [metric.shop, Number(value)]))).toEqual(
         new Map(hostile.map((shop, index) => [shop.replace("\ud800", "\ufffd"), index + 1]))

@@ -47,11 +47,11 @@ const slices = () => {
 
 /** The longest that the event loop takes for one turn, in milliseconds, while the effect runs. */
 const longestTurn = async (effect: Effect.Effect<unknown>) => {
-  let [longest, last] = [0, performance.now()]
+  let [longest, last] = [0, now()]
   let next = setImmediate(function turn() {
-    const now = performance.now()
-    longest = Math.max(longest, now - last)
-    last = now
+    const at = now()
+    longest = Math.max(longest, at - last)
+    last = at
     next = setImmediate(turn)
   })
   await Effect.runPromise(effect)

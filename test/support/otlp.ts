@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import { createRequire } from "node:module"
 import type { AddressInfo, Socket } from "node:net"
-import { Effect, Layer, Mailbox } from "effect"
+import { Effect, Mailbox } from "effect"
 
 /**
  * OpenTelemetry's published definitions of its protocol, as its own exporters had them built in until they wrote encoders
@@ -77,7 +77,7 @@ export interface Receiver {
   /** The next that has come to this path; others are passed over. */
   readonly nextOf: (path: Path) => Effect.Effect<Decoded>
   /** How it answers from now on. */
-  readonly answer: (how: (response: ServerResponse, request: IncomingMessage) => void) => void
+  readonly answer: (how: (response: ServerResponse, request: IncomingMessage, body: Decoded) => void) => void
   /** How many requests have come, and how many of them are open, and the most that ever were. */
   readonly requests: () => { readonly all: number; readonly open: number; readonly mostOpen: number }
   /** Ends with nobody on the port, and every connection reset. */
@@ -91,7 +91,7 @@ export const startReceiver = (port = 0) =>
   Effect.gen(function* () {
     const received = yield* Mailbox.make<Received>()
     const sockets = new Set<Socket>()
-    let how: (response: ServerResponse, request: IncomingMessage) => void = taken
+    let how: (response: ServerResponse, request: IncomingMessage, body: Decoded) => void = taken
     let [all, open, mostOpen] = [0, 0, 0]
     const onRequest = (request: IncomingMessage, response: ServerResponse) => {
       all++
@@ -106,7 +106,7 @@ export const startReceiver = (port = 0) =>
         try {
           const body = decode(path, request.headers["content-type"], Buffer.concat(chunks))
           received.unsafeOffer({ path, headers: request.headers, body })
-          how(response, request)
+          how(response, request, body)
         } catch (error) {
           received.unsafeDone({ _tag: "Failure", cause: { _tag: "Die", defect: error } } as never)
           response.writeHead(400).end(String(error))
@@ -155,14 +155,14 @@ export const valueOf = (value: Decoded): unknown => {
   return first
 }
 
-export const spansOf = (request: Decoded): ReadonlyArray<Decoded> => request.resourceSpans[0].scopeSpans[0].spans
-export const logsOf = (request: Decoded): ReadonlyArray<Decoded> => request.resourceLogs[0].scopeLogs[0].logRecords
+export const spansOf = (request: Decoded): ReadonlyArray<Decoded> =>
+  request.resourceSpans.flatMap(({ scopeSpans }: Decoded) => scopeSpans.flatMap(({ spans }: Decoded) => spans))
+export const logsOf = (request: Decoded): ReadonlyArray<Decoded> =>
+  request.resourceLogs.flatMap(({ scopeLogs }: Decoded) => scopeLogs.flatMap(({ logRecords }: Decoded) => logRecords))
 export const metricsOf = (request: Decoded): ReadonlyArray<Decoded> =>
-  request.resourceMetrics[0].scopeMetrics[0].metrics
+  request.resourceMetrics.flatMap(({ scopeMetrics }: Decoded) =>
+    scopeMetrics.flatMap(({ metrics }: Decoded) => metrics)
+  )
 
 export const hex = (bytes: unknown): string =>
   typeof bytes === "string" ? bytes : Buffer.from(bytes as Buffer).toString("hex")
-
-/** Builds the layer, runs the effect with it, and closes it. */
-export const within = <A, E, R, E2, R2>(layer: Layer.Layer<R, E2, R2>, effect: Effect.Effect<A, E, R>) =>
-  Effect.provide(effect, Layer.fresh(layer))

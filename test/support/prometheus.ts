@@ -61,7 +61,7 @@ export const startPrometheus = (target: string) =>
     const port = yield* freePort
     const file = join(directory, "prometheus.yml")
     const config = {
-      global: { scrape_interval: "300ms", scrape_timeout: "300ms" },
+      global: { scrape_interval: "500ms", scrape_timeout: "500ms" },
       scrape_configs: [{ job_name: "app", static_configs: [{ targets: [target] }] }]
     }
     // YAML, as all JSON is.

@@ -12,7 +12,7 @@ export interface AnyValue {
   readonly arrayValue?: { readonly values: ReadonlyArray<AnyValue> }
 }
 
-interface Attributed {
+export interface Attributed {
   readonly attributes: ReadonlyArray<KeyValue>
   readonly droppedAttributesCount: number
 }
@@ -92,7 +92,8 @@ export const logsOf = (records: ReadonlyArray<LogData>, encoding: Encoding): Rea
       : {})
   }))
 
-const attributed = ({ attributes, droppedAttributesCount }: Attributed, encoding: Encoding): Attributed => {
+/** The attributes, bounded, each as the encoder can write it. */
+export const attributed = ({ attributes, droppedAttributesCount }: Attributed, encoding: Encoding): Attributed => {
   const kept = attributes.slice(0, limits.attributes)
   return {
     attributes: kept.map(({ key, value }) => ({ key, value: valueOf(value, encoding) })),

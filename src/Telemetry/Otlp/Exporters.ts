@@ -10,6 +10,7 @@ import * as Logger from "effect/Logger"
 import type * as Scope from "effect/Scope"
 import { turn } from "../../internal/turn.js"
 import { sliceCost } from "../Prometheus/Slices.js"
+import { attributed } from "./Corrections.js"
 import { bounded } from "./Logger.js"
 import { requests } from "./MetricData.js"
 import type { Settings } from "./Options.js"
@@ -82,7 +83,7 @@ const metrics = (
   Effect.gen(function* () {
     const clock = yield* Effect.clock
     const start = String(clock.unsafeCurrentTimeNanos())
-    const of = yield* OtlpResource.fromConfig(resource)
+    const of = attributed(yield* OtlpResource.fromConfig(resource), encoding)
     const serialization = corrected(encoder, encoding, () => Sender.count("metrics", "dropped", 1))
     const encode = (metrics: ReadonlyArray<object>): ReadonlyArray<Batch> => {
       const scope = { name: "effect-foundation" }

@@ -11,8 +11,8 @@ export interface Times {
   readonly now: string
 }
 
-/** How much is in one request, where a number is 4 and a histogram 4 and its buckets: encoding it takes some 5 ms. */
-const maxWeight = 2000
+/** How much is in one request, where a number is 4 and a histogram 4 and its buckets: encoding it takes some ms. */
+const maxWeight = 1000
 
 /** Cumulative totals: what is lost on the way is in the next. */
 const cumulative = 2

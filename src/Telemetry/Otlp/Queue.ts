@@ -4,6 +4,8 @@ export interface Batch {
   readonly contentType: string
 }
 
+export const protobuf = "application/x-protobuf"
+
 /** What waits for the receiver: first in, first out, and bounded in bytes. */
 export class Queue {
   private waiting: Array<Batch> = []
@@ -20,31 +22,40 @@ export class Queue {
     return this.waiting.length
   }
 
-  get first(): Batch | undefined {
-    return this.waiting[0]
+  /** Those that come first and go together, which are one at least where there is any. */
+  first(maxBytes: number): ReadonlyArray<Batch> {
+    const [head] = this.waiting
+    if (head === undefined) return []
+    // Messages of Protobuf one after the other are one message with the parts of all; JSON has no such thing.
+    if (head.contentType !== protobuf) return [head]
+    let bytes = 0
+    const end = this.waiting.findIndex(({ body }) => {
+      bytes += body.length
+      return bytes > maxBytes
+    })
+    return this.waiting.slice(0, end === -1 ? undefined : Math.max(1, end))
   }
 
   /** Adds it, in place of the oldest where there is no room: what is new tells of the outage. Answers how many were lost. */
   add(batch: Batch): number {
     if (batch.body.length > this.maxBytes) return 1
     let lost = 0
-    while (this.size + batch.body.length > this.maxBytes) {
-      const oldest = this.waiting.shift()
-      if (oldest === undefined) break
+    for (const oldest of this.waiting) {
+      if (this.size + batch.body.length <= this.maxBytes) break
       this.size -= oldest.body.length
       lost++
     }
+    if (lost > 0) this.waiting = this.waiting.slice(lost)
     this.waiting.push(batch)
     this.size += batch.body.length
     return lost
   }
 
-  /** Forgets the batch, if it is still there. */
-  remove(batch: Batch): void {
-    const index = this.waiting.indexOf(batch)
-    if (index === -1) return
-    this.waiting.splice(index, 1)
-    this.size -= batch.body.length
+  /** Forgets the batches, as far as they are still there. */
+  remove(batches: ReadonlyArray<Batch>): void {
+    const gone = new Set(batches)
+    this.waiting = this.waiting.filter((batch) => !gone.has(batch))
+    this.size = this.waiting.reduce((size, { body }) => size + body.length, 0)
   }
 
   /** Forgets all of them. Answers how many there were. */

@@ -12,6 +12,9 @@ import { type Batch, Queue } from "./Queue.js"
 
 export type Signal = "traces" | "metrics" | "logs"
 
+/** How much is sent in one request, in bytes, where there is more than one batch. */
+const maxRequest = 512 * 1024
+
 /** How much of an answer is read, in bytes: all of one that says something, and not all of one that never ends. */
 const maxAnswer = 64 * 1024
 
@@ -59,18 +62,19 @@ export const make = (
     const work = yield* Effect.makeLatch(false)
     const one = yield* Effect.makeSemaphore(1)
     let isDown = false
+    let together = maxRequest
 
     const dropped = (lost: number) => {
       if (lost > 0) count(signal, "dropped", lost)
     }
 
     /** One try: what the receiver says, and when it wants to be asked again. */
-    const tell = (batch: Batch) =>
+    const tell = (batches: ReadonlyArray<Batch>) =>
       client
         .execute(
           HttpClientRequest.post(url).pipe(
             HttpClientRequest.setHeaders(headers),
-            HttpClientRequest.bodyUint8Array(batch.body, batch.contentType)
+            HttpClientRequest.bodyUint8Array(joined(batches), batches[0]?.contentType)
           )
         )
         .pipe(
@@ -108,20 +112,24 @@ export const make = (
       return wasDown && !isDown ? Effect.logInfo(`The OpenTelemetry receiver at ${shown} takes ${signal}`) : Effect.void
     }
 
-    const tryOnce = (batch: Batch) =>
-      Effect.flatMap(tell(batch), ({ retryAfter, verdict, why }) => {
-        if (verdict !== "later") {
-          queue.remove(batch)
-          count(signal, verdict, 1)
+    const tryOnce = (batches: ReadonlyArray<Batch>) =>
+      Effect.flatMap(tell(batches), ({ retryAfter, verdict, why }) => {
+        if (verdict === "refused" && batches.length > 1) {
+          // One of them may be what it refuses, or it is too much: from now on one by one.
+          together = 0
+        } else if (verdict !== "later") {
+          if (verdict === "taken") together = maxRequest
+          queue.remove(batches)
+          count(signal, verdict, batches.length)
         }
         return Effect.as(note(verdict, why), { verdict, retryAfter })
       })
 
     let failures = 0
     const step = Effect.suspend(() => {
-      const batch = queue.first
-      if (batch === undefined) return Effect.zipRight(work.close, work.await)
-      return Effect.flatMap(one.withPermits(1)(tryOnce(batch)), ({ retryAfter, verdict }) => {
+      const batches = queue.first(together)
+      if (batches.length === 0) return Effect.zipRight(work.close, work.await)
+      return Effect.flatMap(one.withPermits(1)(tryOnce(batches)), ({ retryAfter, verdict }) => {
         if (verdict !== "later") {
           failures = 0
           return Effect.void
@@ -141,9 +149,9 @@ export const make = (
       work.unsafeOpen()
     }
     const flush: Effect.Effect<void> = Effect.suspend(() => {
-      const batch = queue.first
-      if (batch === undefined) return Effect.void
-      return Effect.flatMap(tryOnce(batch), ({ verdict }) => (verdict === "later" ? Effect.void : flush))
+      const batches = queue.first(together)
+      if (batches.length === 0) return Effect.void
+      return Effect.flatMap(tryOnce(batches), ({ verdict }) => (verdict === "later" ? Effect.void : flush))
     })
     return {
       queue,
@@ -159,6 +167,9 @@ export const make = (
       )
     }
   })
+
+const joined = (batches: ReadonlyArray<Batch>): Uint8Array =>
+  batches.length === 1 && batches[0] !== undefined ? batches[0].body : Buffer.concat(batches.map(({ body }) => body))
 
 const later = { verdict: "later" as const, retryAfter: undefined }
 

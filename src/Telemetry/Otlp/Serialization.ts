@@ -1,18 +1,28 @@
 import type * as OtlpSerialization from "@effect/opentelemetry/OtlpSerialization"
 import * as HttpBody from "@effect/platform/HttpBody"
 import type * as Context from "effect/Context"
-import { type Encoding, type LogData, logsOf, type SpanData, spansOf } from "./Corrections.js"
+import {
+  type Attributed,
+  attributed,
+  type Encoding,
+  type LogData,
+  logsOf,
+  type SpanData,
+  spansOf
+} from "./Corrections.js"
 
 type Serialization = Context.Tag.Service<OtlpSerialization.OtlpSerialization>
 
 interface TracesData {
   readonly resourceSpans: ReadonlyArray<{
+    readonly resource: Attributed
     readonly scopeSpans: ReadonlyArray<{ readonly spans: ReadonlyArray<SpanData> }>
   }>
 }
 
 interface LogsData {
   readonly resourceLogs: ReadonlyArray<{
+    readonly resource: Attributed
     readonly scopeLogs: ReadonlyArray<{ readonly logRecords: ReadonlyArray<LogData> }>
   }>
 }
@@ -36,15 +46,15 @@ export const corrected = (encoder: Serialization, encoding: Encoding, lost: () =
 }
 
 const tracesOf = ({ resourceSpans }: TracesData, encoding: Encoding): TracesData => ({
-  resourceSpans: resourceSpans.map((resource) => ({
-    ...resource,
-    scopeSpans: resource.scopeSpans.map((scope) => ({ ...scope, spans: spansOf(scope.spans, encoding) }))
+  resourceSpans: resourceSpans.map(({ resource, scopeSpans }) => ({
+    resource: attributed(resource, encoding),
+    scopeSpans: scopeSpans.map((scope) => ({ ...scope, spans: spansOf(scope.spans, encoding) }))
   }))
 })
 
 const recordsOf = ({ resourceLogs }: LogsData, encoding: Encoding): LogsData => ({
-  resourceLogs: resourceLogs.map((resource) => ({
-    ...resource,
-    scopeLogs: resource.scopeLogs.map((scope) => ({ ...scope, logRecords: logsOf(scope.logRecords, encoding) }))
+  resourceLogs: resourceLogs.map(({ resource, scopeLogs }) => ({
+    resource: attributed(resource, encoding),
+    scopeLogs: scopeLogs.map((scope) => ({ ...scope, logRecords: logsOf(scope.logRecords, encoding) }))
   }))
 })
