@@ -33,7 +33,11 @@ export interface Member {
  * - `"closed"`: its scope closed; or the process that held it gave it up, if that is another.
  * - `"ended"`: its fiber ended.
  * - `"expired"`: its process did not renew the lease in time, because it or its way to the database was down.
- * - `"lost"`: it is gone, and no end was heard of: somebody has removed it, or it ended while this process was cut off.
+ * - `"lost"`: it is gone, and nobody here has ended it: somebody removed it from the store; or it is of another process, and
+ *   ended too long ago for the reason to be known.
+ *
+ * After `"expired"` and `"lost"` a registration of this process is made again as soon as that is possible, if its scope is
+ * still open and the name still free: under the same token, if no other had it meanwhile, else under a greater one.
  */
 export type EndReason = "closed" | "ended" | "expired" | "lost"
 

@@ -5,24 +5,20 @@ import * as Either from "effect/Either"
 import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import { type AlreadyRegistered, RegistryError, type ServiceNotFound } from "../FoundationError.js"
-import { clockOf, monotonicMicros } from "../internal/monotonic.js"
+import { clockOf } from "../internal/monotonic.js"
 import type { ServiceRegistry } from "../ServiceRegistry.js"
 import { Telemetry } from "../Telemetry.js"
 import { acceptClaim, copyMetadata, refuseName } from "./Accept.js"
 import type { Backend, Claim, Grant } from "./Backend.js"
 import * as Failures from "./Failures.js"
-import { Feed } from "./Feed.js"
 import type { HeldName, HeldSeat, Hold } from "./Hold.js"
-import { Lifelines } from "./Lifelines.js"
-import { type Metadata, noMetadata } from "./Metadata.js"
+import { noMetadata } from "./Metadata.js"
 import { pickFrom } from "./Pick.js"
-import { counts, type EndReason, isAlive, type Member, type Registration } from "./Registration.js"
-import { type Doors, Holds, type Replica } from "./Replica.js"
-import { Table } from "./Table.js"
-import { Waiters } from "./Waiters.js"
+import { counts, isAlive, type Member, type Registration } from "./Registration.js"
+import type { Replica } from "./Replica.js"
+import { Roll } from "./Roll.js"
 import { watchStream } from "./Watch.js"
 
 /** Puts a granted claim into the table, or says why not: one step, in which nothing else runs. */
@@ -37,64 +33,15 @@ export interface Registry {
 export const makeRegistry = (backend: Backend, capacity: number): Effect.Effect<Registry, never, Telemetry> =>
   Effect.gen(function* () {
     const telemetry = yield* Telemetry
-    const runtime = yield* Effect.runtime<never>()
     const clock = yield* Effect.clock
     const { shared } = backend
-    const table = new Table<HeldName>()
-    const feed = new Feed()
-    const waiters = new Waiters<Registration>()
-    const mourners = new Waiters<EndReason>()
-    // A process alone is spared the index.
-    const holds = shared === undefined ? undefined : new Holds()
-
-    /** Takes the hold out of the table. All state has changed before anyone is told, since who is told may come back here. */
-    const leave = (hold: Hold, reason: EndReason): void => {
-      const { token } = hold
-      if (hold.kind === "group") table.leave(hold.seat)
-      else table.remove(hold)
-      if (hold.isOwn) shared?.letGo({ kind: hold.kind, name: hold.name, token })
-      if (hold.kind === "name") {
-        feed.publish(hold.name, { _tag: "Unregistered", registration: hold.registration, reason })
-      }
-      mourners.wake(String(token), reason)
-      if (!hold.isOwn || !telemetry.enabled("service_registry.unregister")) return
-      const duration = (monotonicMicros(hold.clock) - hold.since) / 1000
-      telemetry.emit(
-        "service_registry.unregister",
-        { count: 1, duration },
-        { name: hold.name, kind: hold.kind, reason }
-      )
-    }
-
-    /** Ends the hold for good, once. */
-    const end = (hold: Hold, reason: EndReason): void => {
-      const { state } = hold
-      if (state === "over") return
-      hold.state = "over"
-      holds?.remove(hold)
-      if (!(hold.process instanceof URL)) lifelines.remove(hold.process, hold)
-      if (state === "in") leave(hold, reason)
-    }
-
-    /** Ends the hold for now: as long as its scope is open and its fiber runs, it may be granted anew. */
-    const lapse = (hold: Hold, reason: EndReason): void => {
-      if (hold.state !== "in") return
-      hold.state = "lapsed"
-      holds?.lapse(hold)
-      leave(hold, reason)
-    }
-
-    /** Ends what a dead fiber held. Its observers run in no fiber of ours, so the release runs in one of its own. */
-    const bury = (hold: Hold): void => {
-      end(hold, "ended")
-      if (hold.slot !== undefined) Runtime.runFork(runtime)(Scope.close(hold.slot, Exit.void))
-    }
-    const lifelines = new Lifelines<Hold>(bury)
+    const roll = new Roll(telemetry, shared, clock, yield* Effect.runtime<never>())
+    const { feed, mourners, table, waiters } = roll
 
     /** Ties the hold to the scope. An address cannot end before its scope does, and is spared the slot (600 bytes). */
     const keep = (hold: Hold, scope: Scope.Scope): Effect.Effect<void> => {
       const release = Effect.suspend(() => {
-        end(hold, isAlive(hold.process) ? "closed" : "ended")
+        roll.end(hold, isAlive(hold.process) ? "closed" : "ended")
         return backend.release(hold)
       })
       if (hold.process instanceof URL) return Scope.addFinalizer(scope, release)
@@ -108,56 +55,6 @@ export const makeRegistry = (backend: Backend, capacity: number): Effect.Effect<
       })
     }
 
-    /** Tells of a hold that has just been put into the table. */
-    const begin = (hold: Hold): void => {
-      holds?.add(hold)
-      if (hold.kind === "name") {
-        feed.publish(hold.name, { _tag: "Registered", registration: hold.registration })
-        waiters.wake(hold.name, hold.registration)
-      }
-      if (hold.isOwn) telemetry.emit("service_registry.register", { count: 1 }, { name: hold.name, kind: hold.kind })
-    }
-
-    /** Puts a name or a membership into the table. */
-    const enter = <K extends Claim["kind"]>(
-      { kind, metadata, name, process }: Claim & { readonly kind: K },
-      { at, lease, token }: Grant,
-      clock: Clock.Clock,
-      isOwn: boolean
-    ): Extract<Hold, { kind: K }> => {
-      const since = monotonicMicros(clock)
-      const when = at ?? clock.unsafeCurrentTimeMillis()
-      const held = {
-        name,
-        process,
-        token,
-        lease,
-        revision: 1,
-        clock,
-        since,
-        state: "in" as const,
-        isOwn,
-        slot: undefined
-      }
-      const hold: Hold =
-        kind === "name"
-          ? {
-              kind: "name",
-              ...held,
-              registration: Object.freeze({ name, process, metadata, token, registeredAt: when })
-            }
-          : {
-              kind: "group",
-              ...held,
-              seat: table.join(Object.freeze({ group: name, process, metadata, token, joinedAt: when }), lease)
-            }
-      if (hold.kind === "name") table.put(hold)
-      // The address of another cannot end.
-      if (!(process instanceof URL)) lifelines.add(process, hold)
-      begin(hold)
-      return hold as Extract<Hold, { kind: K }> // of the kind that was asked for
-    }
-
     const refusalOf = (claim: Claim): RegistryError | undefined => {
       if (!isAlive(claim.process)) return Failures.endedProcess(claim.name)
       return table.size >= capacity ? Failures.registryFull(claim.name, capacity) : undefined
@@ -169,20 +66,20 @@ export const makeRegistry = (backend: Backend, capacity: number): Effect.Effect<
         if (holder.isOwn ? counts(holder.process, holder.lease) : holder.token > grant.token) {
           return Either.left(Failures.alreadyRegistered(claim.name, holder.registration.metadata))
         }
-        if (!holder.isOwn) end(holder, grant.former ?? "lost")
-        else if (isAlive(holder.process)) lapse(holder, "expired")
-        else bury(holder)
+        if (!holder.isOwn) roll.end(holder, grant.former ?? "lost")
+        else if (isAlive(holder.process)) roll.lapse(holder, "expired")
+        else roll.bury(holder)
       }
       const refusal = refusalOf(claim)
       return refusal === undefined
-        ? Either.right(enter({ ...claim, kind: "name" }, grant, clock, true))
+        ? Either.right(roll.enter({ ...claim, kind: "name" }, grant, clock, true))
         : Either.left(refusal)
     }
 
     const enterSeat: Enter<HeldSeat, RegistryError> = (claim, grant, clock) => {
       const refusal = refusalOf(claim)
       return refusal === undefined
-        ? Either.right(enter({ ...claim, kind: "group" }, grant, clock, true))
+        ? Either.right(roll.enter({ ...claim, kind: "group" }, grant, clock, true))
         : Either.left(refusal)
     }
 
@@ -202,7 +99,7 @@ export const makeRegistry = (backend: Backend, capacity: number): Effect.Effect<
             const isLate = grant.lease !== undefined && !grant.lease.holds()
             const entered: Either.Either<H, E2 | RegistryError> = isLate
               ? Either.left(Failures.leaseOver(claim.name))
-              : enter(claim, grant, clockOf(fiber))
+              : enter(claim, grant, shared === undefined ? clockOf(fiber) : clock)
             return Either.isRight(entered)
               ? Effect.as(keep(entered.right, scope), entered.right)
               : Effect.zipRight(
@@ -229,18 +126,6 @@ export const makeRegistry = (backend: Backend, capacity: number): Effect.Effect<
         Effect.uninterruptible
       )
 
-    /** Replaces the metadata, unless it has newer ones. */
-    const change = (hold: Hold, metadata: Metadata, revision: number): void => {
-      if (hold.state !== "in" || revision < hold.revision) return
-      hold.revision = revision
-      if (hold.kind === "group") {
-        hold.seat.member = Object.freeze({ ...hold.seat.member, metadata })
-        return
-      }
-      hold.registration = Object.freeze({ ...hold.registration, metadata })
-      feed.publish(hold.name, { _tag: "Updated", registration: hold.registration })
-    }
-
     const update: ServiceRegistry.Service["update"] = (name, metadata) =>
       Effect.suspend(() => {
         const copied = copyMetadata(name, metadata)
@@ -250,7 +135,7 @@ export const makeRegistry = (backend: Backend, capacity: number): Effect.Effect<
         return Effect.flatMap(backend.update(holder, copied), (revision) => {
           // It may have ended while the backend was busy, and the name may be with another.
           if (holder.state !== "in" || !isAlive(holder.process)) return Effect.fail(Failures.notFound(name))
-          change(holder, copied, revision)
+          roll.change(holder, copied, revision)
           return Effect.succeed(holder.registration)
         })
       }).pipe(Effect.uninterruptible)
@@ -281,38 +166,6 @@ export const makeRegistry = (backend: Backend, capacity: number): Effect.Effect<
       const found = table.find(name)
       if (shared === undefined || (found !== undefined && table.holder(name)?.isOwn === true)) return found
       return shared.refusal(name) ?? found
-    }
-
-    const doors: Doors = {
-      holder: (name) => table.holder(name),
-      tokensIn: (group) => table.group(group)?.tokens() ?? [],
-      enter: ({ at, kind, name, revision, token }, { address, metadata }) => {
-        enter({ kind, name, process: address, metadata }, { token, at }, clock, false).revision = revision
-      },
-      end,
-      lapse,
-      change,
-      revive: (hold, { at, lease, token }) => {
-        if (hold.state !== "lapsed" || !isAlive(hold.process)) return false
-        holds?.remove(hold)
-        const revision = token === hold.token ? hold.revision : 1
-        Object.assign(hold, { state: "in", token, lease, revision, since: monotonicMicros(hold.clock) })
-        if (hold.kind === "name") {
-          const { metadata, name, process } = hold.registration
-          const registeredAt = at ?? hold.registration.registeredAt
-          hold.registration = Object.freeze({ name, process, metadata, token, registeredAt })
-          table.put(hold)
-        } else {
-          const { group, joinedAt, metadata, process } = hold.seat.member
-          hold.seat = table.join(Object.freeze({ group, process, metadata, token, joinedAt: at ?? joinedAt }), lease)
-        }
-        begin(hold)
-        return true
-      },
-      forsake: (hold) => {
-        end(hold, "lost")
-        telemetry.emit("service_registry.conflict", { count: 1 }, { name: hold.name })
-      }
     }
 
     const service: ServiceRegistry.Service = {
@@ -351,5 +204,5 @@ export const makeRegistry = (backend: Backend, capacity: number): Effect.Effect<
         }),
       staleness: Effect.sync(() => Duration.micros(BigInt(shared?.staleness() ?? 0)))
     }
-    return { service, replica: holds?.replica(doors) ?? new Holds().replica(doors) }
+    return { service, replica: roll.replica }
   })

@@ -129,7 +129,8 @@ export class Holds {
           // Whoever has the greater token has the name: the read began before that was granted.
           const holder = row.kind === "name" ? doors.holder(row.name) : undefined
           if (holder !== undefined && holder.token > row.token) continue
-          if (holder !== undefined) doors.end(holder, reasons.get(holder.token) ?? "lost")
+          if (holder?.isOwn === true) doors.lapse(holder, "lost")
+          else if (holder !== undefined) doors.end(holder, reasons.get(holder.token) ?? "lost")
           doors.enter(row, content)
         }
       },

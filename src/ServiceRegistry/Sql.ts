@@ -23,6 +23,7 @@ import { termsOf } from "./Sql/Lease.js"
 import { Mirror } from "./Sql/Mirror.js"
 import { type Accepted, acceptOptions, type Options } from "./Sql/Options.js"
 import * as Postgres from "./Sql/Postgres.js"
+import { Returns } from "./Sql/Returns.js"
 import { Session } from "./Sql/Session.js"
 import * as Sqlite from "./Sql/Sqlite.js"
 import type { Store } from "./Sql/Store.js"
@@ -76,9 +77,11 @@ const make = (
       capacity
     )
     const desk = (): Desk => asked
+    const returns = new Returns({ store, node, deadline })
     const asked = new Desk({
       store,
       replica,
+      returns,
       node,
       deadline,
       lease: () => session.lease,
@@ -88,6 +91,7 @@ const make = (
       store,
       replica,
       desk: asked,
+      returns,
       node,
       clock,
       deadline,
@@ -105,11 +109,11 @@ const make = (
     })
 
     yield* Effect.acquireRelease(Effect.mapError(session.open, unavailable), () =>
-      Effect.zipRight(asked.close, session.close)
+      Effect.all([asked.close, returns.close, session.close], { discard: true })
     )
     yield* Effect.mapError(listen(sql, { channel, pollInterval: accepted.pollInterval }, following), unavailable)
     yield* Effect.mapError(following.read, unavailable)
-    yield* Effect.forEach([session.run, asked.runClaims, asked.runReturns, following.run], Effect.forkScoped)
+    yield* Effect.forEach([session.run, asked.run, returns.run, following.run], Effect.forkScoped)
     return service
   })
 

@@ -135,6 +135,7 @@ runChild(
         Effect.gen(function* () {
           if ("contend" in asked) {
             for (const name of asked.contend) {
+              if (names.has(name)) continue
               names.add(name)
               yield* Effect.forkScoped(contend(name))
               // So that the others have a chance: one statement could take all.

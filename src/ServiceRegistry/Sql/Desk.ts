@@ -9,6 +9,7 @@ import * as Failures from "../Failures.js"
 import { counts } from "../Registration.js"
 import type { Replica } from "../Replica.js"
 import { asking } from "./asking.js"
+import type { Returns } from "./Returns.js"
 import { Signal } from "./Signal.js"
 import type { Asked, GrantedRow, Store } from "./Store.js"
 
@@ -20,6 +21,7 @@ const attempts = 5
 export interface DeskOptions {
   readonly store: Store
   readonly replica: Replica
+  readonly returns: Returns
   readonly node: string
   readonly deadline: Duration.DurationInput
   /** The lease under which claims are granted. */
@@ -30,7 +32,7 @@ export interface DeskOptions {
 
 /** A claim that waits for its answer. */
 interface Waiting {
-  readonly asked: Asked
+  asked: Asked
   readonly claim: Claim
   readonly answer: (answer: Effect.Effect<Grant, AlreadyRegistered | RegistryError>) => void
   /** Nobody waits any more: what is granted is given back. */
@@ -54,15 +56,7 @@ export class Desk {
   /** The names that this process holds, and all tokens that it does. */
   private readonly names = new Map<string, { readonly claim: Claim; readonly token: number; readonly lease: Lease }>()
   private readonly tokens = new Set<number>()
-  /** What is to be given back: tokens, with who waits for it, and claims whose answer never came. */
-  private returns = new Map<number, () => void>()
-  private strays = new Set<number>()
-  /** Whether the database did what it was last asked for. */
-  private isWell = true
-  private isClosed = false
-
   private readonly came = new Signal()
-  private readonly gave = new Signal()
   private readonly one = Effect.unsafeMakeSemaphore(1)
 
   constructor(private readonly options: DeskOptions) {}
@@ -95,48 +89,28 @@ export class Desk {
     if (kind === "name" && this.names.get(name)?.token === token) this.names.delete(name)
   }
 
-  /**
-   * Gives a grant back. Waits until the database has done so, but not where that fails: it goes on in the background, and
-   * ends with the lease at the latest.
-   */
+  /** Gives a grant back, as `Returns` does. */
   readonly release = (granted: Granted): Effect.Effect<void> =>
-    Effect.async((resume) => {
+    Effect.suspend(() => {
       this.letGo(granted)
-      if (this.isClosed) return resume(Effect.void)
-      this.giveBack(granted.token, () => resume(Effect.void))
-      if (!this.isWell) resume(Effect.void)
+      return this.options.returns.giveBack(granted.token)
     })
-
-  private giveBack(token: number, done: () => void = () => undefined): void {
-    // It may be on its way already, with somebody who waits for it.
-    const before = this.returns.get(token)
-    this.returns.set(token, () => {
-      before?.()
-      done()
-    })
-    this.gave.raise()
-  }
 
   /** Whether a row of this process is one that it holds, is about to, or would have back. */
   readonly knows = (row: { readonly token: number; readonly claim: number }): boolean =>
     this.tokens.has(row.token) || this.asking.has(row.claim) || this.options.replica.isLapsed(row.token)
 
-  /** Rows of this process that nobody holds: of claims whose answer was lost. */
-  readonly disown = (tokens: ReadonlyArray<number>): void => {
-    for (const token of tokens) this.giveBack(token)
-  }
-
   readonly close = Effect.sync(() => {
-    this.isClosed = true
-    for (const done of this.returns.values()) done()
+    for (const one of this.waiting) one.answer(Effect.fail(Failures.storageUnavailable("this registry is closed")))
+    this.waiting = []
   })
 
   /** Answers claims until it is interrupted. */
-  readonly runClaims: Effect.Effect<never> = Effect.suspend(() =>
+  readonly run: Effect.Effect<never> = Effect.suspend(() =>
     this.waiting.length === 0 ? this.came.wait : this.answerSome
   ).pipe(Effect.forever)
 
-  private readonly answerSome = Effect.gen(this, function* () {
+  private readonly answerSome: Effect.Effect<void> = Effect.gen(this, function* () {
     const lease = this.options.lease()
     // While there is none, claims wait for as long as their deadline allows.
     if (!lease.holds()) {
@@ -144,8 +118,8 @@ export class Desk {
       return yield* Effect.sleep("20 millis")
     }
     const taken = this.take()
-    if (taken.length > 0) yield* this.one.withPermits(1)(this.answerThese(taken, lease))
-  })
+    if (taken.length > 0) yield* this.answerThese(taken, lease)
+  }).pipe(this.one.withPermits(1))
 
   /** The next ones to ask for. Those for names that are held here need not be asked. */
   private take(): ReadonlyArray<Waiting> {
@@ -162,6 +136,8 @@ export class Desk {
         one.answer(Effect.fail(Failures.alreadyRegistered(name, metadata)))
       } else if (taken.length === batch || (kind === "name" && names.has(name))) rest.push(one)
       else {
+        // Numbered as they are sent, see `Store.claim`.
+        one.asked = { ...one.asked, claim: ++this.claims }
         taken.push(one)
         if (kind === "name") names.add(name)
       }
@@ -192,7 +168,7 @@ export class Desk {
     } else if (answer.is === "taken") {
       one.answer(Effect.fail(Failures.alreadyRegistered(name, parsed(answer.holder))))
     } else if (one.isOver || !lease.holds()) {
-      this.giveBack(answer.row.token)
+      this.options.returns.add(answer.row.token)
       one.answer(Effect.fail(Failures.leaseOver(name)))
     } else {
       one.answer(Effect.succeed(this.hold(claim, answer.row, lease, reasons.get(name))))
@@ -227,14 +203,9 @@ export class Desk {
       return answers
     }).pipe(
       (work) => asking(work, this.options.deadline),
-      Effect.tap(() => Effect.sync(() => this.noteWell(true))),
       Effect.tapError(() =>
-        Effect.sync(() => {
-          this.noteWell(false)
-          // They may have been granted all the same.
-          for (const { claim } of asked) this.strays.add(claim)
-          this.gave.raise()
-        })
+        // They may have been granted all the same.
+        Effect.sync(() => this.options.returns.addStrays(asked.map(({ claim }) => claim)))
       )
     )
   }
@@ -278,7 +249,9 @@ export class Desk {
   readonly resume = (lease: Lease): Effect.Effect<void, SqlFailure> =>
     Effect.gen(this, function* () {
       const { node, replica, store } = this.options
-      const rows = new Map((yield* asking(store.own(node), this.options.deadline)).map((row) => [row.token, row]))
+      const rows = new Map(
+        (yield* asking(store.own(node, ++this.claims), this.options.deadline)).map((row) => [row.token, row])
+      )
       const gone: Array<{ readonly claim: Claim; readonly token: number; readonly asked: Asked }> = []
       for (const claim of replica.lapsed()) {
         const row = rows.get(claim.token)
@@ -307,48 +280,7 @@ export class Desk {
     const grant = this.hold(claim, row, lease)
     if (this.options.replica.revive(token, grant)) return
     this.letGo({ kind: claim.kind, name: claim.name, token: row.token })
-    this.giveBack(row.token)
-  }
-
-  /** Gives back, until it is interrupted. */
-  readonly runReturns: Effect.Effect<never> = Effect.suspend(() =>
-    this.returns.size === 0 && this.strays.size === 0 ? this.gave.wait : this.giveSome
-  ).pipe(Effect.forever)
-
-  private readonly giveSome = Effect.suspend(() => {
-    const { node, store } = this.options
-    const tokens = [...this.returns.keys()].slice(0, batch)
-    const strays = [...this.strays].slice(0, batch)
-    const done = () => {
-      for (const token of tokens) this.returns.get(token)?.()
-    }
-    return asking(
-      Effect.zipRight(
-        tokens.length === 0 ? Effect.void : store.release(tokens),
-        strays.length === 0 ? Effect.void : store.abandon(node, strays)
-      ),
-      this.options.deadline
-    ).pipe(
-      Effect.matchEffect({
-        onSuccess: () =>
-          Effect.sync(() => {
-            this.noteWell(true)
-            done()
-            for (const token of tokens) this.returns.delete(token)
-            for (const stray of strays) this.strays.delete(stray)
-          }),
-        onFailure: () => {
-          this.noteWell(false)
-          done()
-          return Effect.sleep("500 millis")
-        }
-      })
-    )
-  })
-
-  private noteWell(isWell: boolean): void {
-    this.isWell = isWell
-    if (!isWell) for (const done of this.returns.values()) done()
+    this.options.returns.add(row.token)
   }
 }
 

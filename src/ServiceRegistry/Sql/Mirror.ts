@@ -10,6 +10,7 @@ import type { EndReason } from "../Registration.js"
 import type { Content, Place, Replica, Row } from "../Replica.js"
 import { asking } from "./asking.js"
 import type { Desk } from "./Desk.js"
+import type { Returns } from "./Returns.js"
 import { Signal } from "./Signal.js"
 import type { Store, StoredRow } from "./Store.js"
 
@@ -20,6 +21,7 @@ export interface MirrorOptions {
   readonly store: Store
   readonly replica: Replica
   readonly desk: Desk
+  readonly returns: Returns
   readonly node: string
   readonly clock: Clock.Clock
   readonly deadline: Duration.DurationInput
@@ -123,7 +125,7 @@ export class Mirror implements Listener {
   })
 
   private readThese(of: "all" | ReadonlyArray<Place>, began: number): Effect.Effect<void, SqlFailure> {
-    const { deadline, desk, node, replica, store } = this.options
+    const { deadline, desk, node, replica, returns, store } = this.options
     return Effect.gen(this, function* () {
       const version = yield* asking(store.version, deadline)
       if (version !== undefined && version === this.version) return
@@ -132,7 +134,8 @@ export class Mirror implements Listener {
       const missing = replica.missing(seen)
       const reasons = missing.length === 0 ? [] : yield* asking(store.reasons(missing), deadline)
       replica.apply(seen, new Map(reasons.map(({ reason, token }) => [token, reasonOf(reason)])))
-      desk.disown(stored.filter((row) => row.node === node && !desk.knows(row)).map(({ token }) => token))
+      // Rows of this process that nobody holds: of claims whose answer was lost.
+      for (const row of stored) if (row.node === node && !desk.knows(row)) returns.add(row.token)
       if (of === "all") this.version = version
     })
   }

@@ -7,7 +7,8 @@ import type { Tables } from "./Tables.js"
 /**
  * What exclusion rests on, in PostgreSQL:
  *
- * - A name is one row, by a unique index. A claim inserts it, or replaces a row of its own process.
+ * - A name is one row, by a unique index. A claim inserts it, or replaces a row of its own process that is of an earlier
+ *   claim: a statement that was given up may still come to the database, when another has taken its place.
  * - Another's row is deleted only while the row of its process is locked and has run out, as seen after the lock was
  *   taken: a renewal that comes first is seen, and one that comes later finds that it has run out.
  * - All is judged by `clock_timestamp()`, the time of the moment: `now()` is that of the transaction's start.
@@ -91,7 +92,7 @@ export const makeStore = (sql: SqlClient.SqlClient, tables: Tables): Store => {
        on conflict (name) where kind = 'name' do update
          set token = excluded.token, claim = excluded.claim, address = excluded.address,
            metadata = excluded.metadata, revision = 1, registered_at = clock_timestamp()
-         where held.node = excluded.node
+         where held.node = excluded.node and held.claim < excluded.claim
        returning ${granted}`,
       [node, JSON.stringify(asked)]
     )
@@ -123,7 +124,8 @@ export const makeStore = (sql: SqlClient.SqlClient, tables: Tables): Store => {
         ]),
         (rows) => rows.length > 0
       ),
-    own: (node) => ask<GrantedRow>(`select ${granted} from ${registry} where node = $1`, [node]),
+    own: (node, claim) =>
+      ask<GrantedRow>(`update ${registry} set claim = $2 where node = $1 returning ${granted}`, [node, claim]),
     close: (node) =>
       // Two statements: the rows are deleted while their process still has its lease, and so count as closed.
       Effect.zipRight(

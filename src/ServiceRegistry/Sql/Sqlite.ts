@@ -109,7 +109,8 @@ export const makeStore = (sql: SqlClient.SqlClient, tables: Tables): Store => {
         ]),
         (rows) => rows.length > 0
       ),
-    own: (node) => ask<GrantedRow>(`select ${granted} from ${registry} where node = ?`, [node]),
+    own: (node, claim) =>
+      ask<GrantedRow>(`update ${registry} set claim = ? where node = ? returning ${granted}`, [claim, node]),
     close: (node) =>
       alone(
         Effect.zipRight(

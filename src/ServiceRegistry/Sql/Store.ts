@@ -4,7 +4,7 @@ import type { Place } from "../Replica.js"
 
 /** A claim on its way to the database. */
 export interface Asked {
-  /** Tells it from every other claim of this process. */
+  /** Tells it from every other claim of this process; a later one has a greater number. */
   readonly claim: number
   readonly kind: "name" | "group"
   readonly name: string
@@ -44,11 +44,14 @@ export interface Store {
   readonly open: (node: string, micros: number) => Effect.Effect<void, SqlError>
   /** Extends a lease. False if it has run out. */
   readonly renew: (node: string, micros: number) => Effect.Effect<boolean, SqlError>
-  /** What the process has, if anything. */
-  readonly own: (node: string) => Effect.Effect<ReadonlyArray<GrantedRow>, SqlError>
+  /**
+   * What the process has, if anything, which is marked as of this claim: one that was sent before, and comes to the
+   * database only now, changes nothing of it.
+   */
+  readonly own: (node: string, claim: number) => Effect.Effect<ReadonlyArray<GrantedRow>, SqlError>
   /** Takes out the process, and all that it has. */
   readonly close: (node: string) => Effect.Effect<void, SqlError>
-  /** Grants each claim whose name nobody has, or this process; no name comes twice. */
+  /** Grants each claim whose name nobody has, or this process by an earlier claim; no name comes twice. */
   readonly claim: (node: string, asked: ReadonlyArray<Asked>) => Effect.Effect<ReadonlyArray<GrantedRow>, SqlError>
   readonly holders: (names: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<HolderRow>, SqlError>
   /** Frees those of the names whose holder's lease has run out. */
