@@ -37,7 +37,7 @@ describe("Events on SQLite, where something is wrong", () => {
           sql.withTransaction(Effect.zipRight(sql`INSERT INTO own VALUES (1)`, Events.store(large)))
         )
         expect(inTransaction).toMatchObject({ reason: "storage_full" })
-        // Who goes on all the same commits nothing without what came before.
+        // Who goes on all the same commits what came before too, or nothing, as SQLite may have given it up.
         const onward = yield* Effect.exit(
           sql.withTransaction(
             sql`INSERT INTO own VALUES (2)`.pipe(
@@ -46,8 +46,7 @@ describe("Events on SQLite, where something is wrong", () => {
             )
           )
         )
-        expect(Exit.isFailure(onward)).toBe(true)
-        expect(yield* sql`SELECT a FROM own`).toStrictEqual([])
+        expect(yield* sql`SELECT a FROM own`).toStrictEqual(Exit.isFailure(onward) ? [] : [{ a: 2 }, { a: 3 }])
         expect(yield* Events.get()).toStrictEqual([kept])
         yield* sql`PRAGMA max_page_count = 1000000`
         const stored = yield* Events.store(large)
@@ -78,7 +77,7 @@ describe("Events on SQLite, where something is wrong", () => {
       yield* Fiber.interrupt(ticking)
       expect(result).toMatchObject({
         reason: "storage_unavailable",
-        context: { kind: expect.stringMatching(/locked|timeout/) }
+        context: { kind: "locked" }
       })
       expect(took).toBeGreaterThan(300)
       expect(took).toBeLessThan(2000)

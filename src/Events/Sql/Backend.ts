@@ -40,8 +40,7 @@ export const backend = (
     const { dialect, notification, store } = yield* Effect.mapError(opened(sql, tables, settings), Failures.notOpened)
 
     const changes = yield* makeChanges(sql, notification, settings.pollInterval)
-    const { events } = tables
-    const consumers = yield* sqlConsumers({ ...settings, sql, dialect, events, store, notification })
+    const consumers = yield* sqlConsumers({ ...settings, sql, dialect, tables, store, notification })
     const note = yield* makeHeldBack(store.head, changes.raise)
     const groups = yield* Groups.make({
       deadline: Duration.toMillis(settings.deadline),

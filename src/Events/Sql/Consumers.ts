@@ -14,13 +14,16 @@ import { consumerTablesOf } from "./ConsumerTables.js"
 import { again, transactionsOf } from "./ConsumerTransaction.js"
 import { unavailable } from "./Failures.js"
 import type { Notification } from "./PostgresCall.js"
+import { postgresSelect } from "./PostgresSelect.js"
+import { hasPatterns, hasTimes, isNarrow } from "./Select.js"
+import { sqliteSelect } from "./SqliteSelect.js"
 import type { Store } from "./Store.js"
+import type { Tables } from "./Tables.js"
 
 export interface ConsumersOptions {
   readonly sql: SqlClient
   readonly dialect: Dialect
-  /** The table of the events. */
-  readonly events: string
+  readonly tables: Tables
   readonly store: Store
   /** What the events are notified by: consumers are told of one another by a channel beside it. */
   readonly notification: Notification
@@ -32,14 +35,15 @@ export interface ConsumersOptions {
 export const sqlConsumers = ({
   deadline,
   dialect,
-  events,
   notification,
   pollInterval,
   sql,
-  store
+  store,
+  tables
 }: ConsumersOptions): Effect.Effect<ConsumerStore, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const names = consumerTablesOf(events)
+    const names = consumerTablesOf(tables.events)
+    const select = dialect === "pg" ? postgresSelect(tables) : sqliteSelect(tables)
     const consumers = sql.literal(names.consumers)
     const letters = sql.literal(names.letters)
     const channel = `${notification.channel}_c`
@@ -60,6 +64,8 @@ export const sqlConsumers = ({
       outside(
         guarded(Effect.retry(failing(work), { while: ({ kind }) => kind === "locked", schedule: again }), deadline)
       ).pipe(Effect.mapError((failure) => unavailable(what, failure)))
+
+    const headOf = (what: string) => Effect.mapError(outside(store.head), (failure) => unavailable(what, failure))
 
     const notKept = "The state of the consumer cannot be kept"
     const notRead = "The state of the consumers cannot be read"
@@ -191,8 +197,20 @@ export const sqlConsumers = ({
           tell
         ),
 
-      count: (query) =>
-        Effect.mapError(outside(store.count(query)), (failure) => unavailable("The events cannot be counted", failure)),
+      count: (query) => {
+        const failed = "The events cannot be counted"
+        // Where an index leads to them in order, they need not be fetched.
+        if (hasPatterns(query) || (hasTimes(query) && !isNarrow(query))) {
+          return Effect.mapError(outside(store.count(query)), (failure) => unavailable(failed, failure))
+        }
+        return Effect.flatMap(headOf(failed), ({ safe }) => {
+          const upToHead = { ...query, beforePosition: Math.min(query.beforePosition, safe + 1) }
+          if (upToHead.afterPosition + 1 >= upToHead.beforePosition) return Effect.succeed(0)
+          const { params, text } = select.walk(upToHead, Math.min(query.limit, Number.MAX_SAFE_INTEGER))
+          const counted = sql.unsafe<{ n: unknown }>(`SELECT count(*) AS n FROM (${text}) AS found`, params)
+          return Effect.map(asked(failed, counted), ([row]) => Number(row?.n ?? 0))
+        })
+      },
 
       changes: () => Effect.mapError(changes.listen, (failure) => unavailable(notRead, failure)),
 
@@ -235,7 +253,7 @@ export const sqlConsumers = ({
               (SELECT count(*) FROM ${letters} WHERE consumer = name) AS letters
             FROM ${consumers} ORDER BY name`
         ),
-        Effect.mapError(outside(store.head), (failure) => unavailable(notRead, failure)),
+        headOf(notRead),
         (rows, { safe }) =>
           rows.map(({ criteria, letters, name, owner, position, token }) => ({
             name,

@@ -84,6 +84,8 @@ const headFunction = ({ head, position }: Tables): string => `
  * The common case, where nothing is there yet and nothing expected, is three statements, whatever the number of events;
  * it answers {"positions", "versions"}. Else it answers an array with what came of each batch.
  *
+ * Its plans are made once for a connection, when the tables may still be empty: they use the indexes all the same.
+ *
  * Two transactions with one id: the second waits for the first, and looks again. The rows of streams are locked by name,
  * so that two calls do not wait for each other; positions are taken under those locks, so that within a stream they are
  * committed in order.
@@ -92,7 +94,9 @@ const appendFunction = ({ append, events, position, streams }: Tables): string =
   create function ${append}(
     events json, ids text[], sizes int[], expected json, streams text[], counts int[], distinct_ids boolean,
     channel text, payload text
-  ) returns json language plpgsql volatile as $$
+  ) returns json language plpgsql volatile
+  set enable_seqscan = off set plan_cache_mode = force_generic_plan
+  as $$
   #variable_conflict use_column
   declare
     log bigint := '${position}'::regclass::oid::bigint;

@@ -1,7 +1,7 @@
 import { columns } from "./Row.js"
 import type { Tables } from "./Tables.js"
 
-/** How many rows the texts that store take: of more, the greatest again. Few, so that each is prepared once. */
+/** How many events the texts that store take: of more, the greatest again. Few, so that each is prepared once. */
 const sizes = [256, 64, 16, 4, 1]
 
 /** The rows in parts of those sizes. */
@@ -14,39 +14,30 @@ export const inParts = <A>(rows: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<
   return parts
 }
 
-const values = (rows: number, width: number): string => {
-  const row = `(${Array.from({ length: width }, () => "?").join(",")})`
-  return Array.from({ length: rows }, () => row).join(",")
-}
+const inserted = "id, type, stream, timestamp, correlation_id, causation_id, data, metadata, terms"
+const width = inserted.split(",").length
 
-/** The texts that write, by how many rows they take. */
-export const sqliteTexts = ({ events, streams, terms }: Tables) => {
-  const known = new Map<string, string>()
-  const cached = (name: string, rows: number, text: () => string): string => {
-    const key = `${name}${rows}`
-    const found = known.get(key) ?? text()
-    known.set(key, found)
-    return found
-  }
+const marks = (count: number): string => Array.from({ length: count }, () => "?").join(",")
+
+export const sqliteTexts = ({ events, streams }: Tables) => {
+  const row = `(${marks(2 + width)})`
+  const inserts = new Map(
+    sizes.map((size) => [
+      size,
+      `INSERT INTO ${events} (position, version, ${inserted}) VALUES ${Array.from({ length: size }, () => row).join(",")}`
+    ])
+  )
+  const last = `SELECT seq FROM sqlite_sequence WHERE name = '${events}'`
   return {
-    insertEvents: (rows: number) =>
-      cached("e", rows, () => `INSERT INTO ${events} (${columns.join(",")}) VALUES ${values(rows, columns.length)}`),
-    insertTerms: (rows: number) =>
-      // Two fields of one event may have one term by chance.
-      cached("t", rows, () => `INSERT OR IGNORE INTO ${terms} (term,position) VALUES ${values(rows, 2)}`),
-    moveStreams: (rows: number) =>
-      cached(
-        "s",
-        rows,
-        () =>
-          `INSERT INTO ${streams} (name,version) VALUES ${values(rows, 2)} ON CONFLICT (name) DO UPDATE SET version = excluded.version`
-      ),
-    deleteTerms: (rows: number) =>
-      cached("d", rows, () => `DELETE FROM ${terms} WHERE (term,position) IN (VALUES ${values(rows, 2)})`),
-    deleteEvents: `DELETE FROM ${events} WHERE position IN (SELECT value FROM json_each(?))`,
-    head: `SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = '${events}'), 0)`,
+    /** Takes a position and a version before each event. */
+    insert: (rows: number): string => inserts.get(rows) ?? "",
+    insertOne: `INSERT INTO ${events} (${inserted}) VALUES (${marks(width)}) ON CONFLICT (id) DO NOTHING RETURNING position, version`,
+    /** Takes the stream before the event. */
+    insertOneInStream: `INSERT INTO ${events} (version, ${inserted}) VALUES (1 + coalesce((SELECT version FROM ${streams} WHERE name = ?), 0), ${marks(width)}) ON CONFLICT (id) DO NOTHING RETURNING position, version`,
+    remove: `DELETE FROM ${events} WHERE position IN (SELECT value FROM json_each(?))`,
+    head: `SELECT coalesce((${last}), 0)`,
     /** The last position, as a row without an id, and the events of the ids. */
-    known: `SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = '${events}'), 0), ${columns
+    known: `SELECT coalesce((${last}), 0), ${columns
       .slice(1)
       .map(() => "NULL")
       .join(
@@ -55,5 +46,3 @@ export const sqliteTexts = ({ events, streams, terms }: Tables) => {
     versions: `SELECT s.name, s.version FROM json_each(?) w CROSS JOIN ${streams} s ON s.name = w.value`
   }
 }
-
-export type SqliteTexts = ReturnType<typeof sqliteTexts>
