@@ -49,14 +49,7 @@ export class MemoryCircuit implements BackendCircuit {
     return answer
   }
 
-  settle(
-    permit: Permit,
-    outcome: Outcome,
-    elapsed: number,
-    terms: Terms,
-    fiber: RuntimeFiber,
-    retryAfter = 0
-  ): void {
+  settle(permit: Permit, outcome: Outcome, elapsed: number, terms: Terms, fiber: RuntimeFiber, retryAfter = 0): void {
     if (terms !== this.terms) this.adopt(terms)
     this.circuit.settle(permit, outcome, elapsed, nowOf(fiber), retryAfter)
     this.tell()

@@ -1,4 +1,5 @@
 import * as HttpApp from "@effect/platform/HttpApp"
+import type * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Effect from "effect/Effect"
@@ -54,6 +55,11 @@ export type Needs<L> =
 
 /** What a middleware makes of an app. */
 export type Middleware<E0, R0> = <E, R>(app: HttpApp.Default<E, R>) => HttpApp.Default<E | E0, R | R0>
+
+/** The same, in the one form that `HttpLayerRouter.middleware` infers the types of when it comes in an effect. */
+export type LayerMiddleware<E0, R0> = (
+  app: HttpApp.Default<HttpLayerRouter.unhandled>
+) => HttpApp.Default<HttpLayerRouter.unhandled | E0, R0>
 
 export interface ByAddress extends AddressOptions {
   /**
@@ -167,7 +173,7 @@ export const middleware = <const L extends Limit>(
 export const make = <const L extends Limit>(
   limits: L | ReadonlyArray<L>,
   options: Options = {}
-): Effect.Effect<Middleware<Failure<L>, Needs<L>>, never, RateLimiter> =>
+): Effect.Effect<LayerMiddleware<Failure<L>, Needs<L>>, never, RateLimiter> =>
   Effect.map(RateLimiter, build(limits, options))
 
 const access = accessing(() => RateLimiter)
