@@ -274,4 +274,31 @@ describeRedis("circuits in a Redis", () => {
       }),
     60_000
   )
+
+  it.scopedLive(
+    "that stands still: a call that is interrupted while it asks ends within the deadline, and leaves no place taken",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* startRedis()
+        const { breaker } = yield* member(server, { onUnavailable: "fail", deadline: "300 millis", lease: "1 minute" })
+        const slow = { ...policy, timeout: "1 minute" } as const
+        for (let i = 0; i < 3; i++) yield* Effect.exit(breaker.execute(Effect.fail("down"), slow))
+        yield* Effect.sleep("210 millis")
+        yield* server.freeze
+        let ran = false
+        const work = Effect.sync(() => {
+          ran = true
+        })
+        const calls = yield* Effect.replicateEffect(Effect.fork(breaker.execute(work, slow)), 10)
+        yield* Effect.yieldNow()
+        yield* Effect.timeout(Fiber.interruptAll(calls), "5 seconds")
+        yield* server.thaw
+        yield* eventually(
+          Effect.map(Effect.exit(breaker.execute(Effect.void, slow)), tagOf),
+          (tag) => tag === "success"
+        )
+        expect(ran).toBe(false)
+      }),
+    60_000
+  )
 })

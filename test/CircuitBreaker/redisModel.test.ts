@@ -334,6 +334,32 @@ describeRedis("the scripts", () => {
   )
 })
 
+describeRedis("the clock of Redis", () => {
+  it.scopedLive("lengthens no opening and no lease where it goes back", () =>
+    Effect.gen(function* () {
+      const redis = yield* Redis
+      const keys = keysOf(yield* freshPrefix, "clock")
+      const start = 1_700_000_000_000_000
+      const hour = 3_600_000_000
+      const run = (time: number, script: Redis.Script, args: ReadonlyArray<string>) =>
+        Effect.map(
+          redis.run(script, [keys.circuit, keys.probes], [String(time), "clock", "clock", "1", "0", ...args], 2000),
+          (raw) => replyOf(raw) ?? Effect.runSync(Effect.dieMessage("no reply"))
+        )
+      const { view } = yield* run(start, Scripts.acquire, ["1000000", "a"])
+      yield* run(start, Scripts.countFailures, [String(view.generation), "1", "200000", "1"])
+      expect((yield* run(start - hour, Scripts.look, [""])).view).toMatchObject({ state: "open", wait: 200_000 })
+      expect((yield* run(start - hour + 150_000, Scripts.look, [""])).view).toMatchObject({
+        state: "open",
+        wait: 50_000
+      })
+      expect((yield* run(start - hour + 200_000, Scripts.acquire, ["1000000", "b"])).verdict).toBe("probe 200000")
+      expect((yield* run(start - 2 * hour, Scripts.acquire, ["1000000", "c"])).view.wait).toBe(200_000)
+      expect((yield* run(start - 2 * hour + 200_000, Scripts.acquire, ["1000000", "d"])).verdict).toBe("probe 200000")
+    }).pipe(Effect.provide(layer))
+  )
+})
+
 it("every message is read as it was written", () => {
   expect(messageOf("pay%007bments 1700000000000001 0 open 200000 1 0 failures:5 - closed>open:failures")).toEqual({
     name: "pay{ments",

@@ -96,4 +96,28 @@ describeRedis("a circuit of four processes", () => {
       }),
     60_000
   )
+
+  it.scopedLive(
+    "gives the place of a probe whose process stands still to another, and hears nothing of it when it wakes",
+    () =>
+      Effect.gen(function* () {
+        const [first, second, third] = (yield* fleet) as [Worker, Worker, Worker, Worker]
+        for (let i = 0; i < 8; i++) yield* call(first, "fail")
+        yield* next(second, "changed")
+        yield* Effect.sleep("450 millis")
+        yield* first.send({ do: "hang" })
+        yield* next(first, "hanging")
+        yield* first.kill("SIGSTOP")
+        expect(
+          yield* Effect.timeout(
+            callUntil(second, (how) => how === "up"),
+            "10 seconds"
+          )
+        ).toBe("up")
+        yield* first.kill("SIGCONT")
+        expect(yield* callUntil(first, (how) => how === "up")).toBe("up")
+        expect(yield* callUntil(third, (how) => how === "up")).toBe("up")
+      }),
+    60_000
+  )
 })
