@@ -1,3 +1,4 @@
+import * as Clock from "effect/Clock"
 import type * as EffectConfig from "effect/Config"
 import type { ConfigError as EffectConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
@@ -81,6 +82,9 @@ export declare namespace Redis {
 /** So many notifications wait for a slow listener; past it they are dropped, and it hears of a gap. */
 const maxBacklog = 10_000
 
+/** A Redis that answers now and again is a warning at most so often, in milliseconds; telemetry tells of each time. */
+const warnEvery = 10_000
+
 /** The service over a client of ioredis; `own` is whether that ends with it. */
 const make = (
   io: IoRedisType,
@@ -90,17 +94,27 @@ const make = (
   Effect.gen(function* () {
     const telemetry = yield* Telemetry
     const runtime = yield* Effect.runtime<never>()
+    let warnedAt = Number.NEGATIVE_INFINITY
+    let isWarned = false
+    const log = (problem: string | undefined) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        if (problem === undefined) {
+          if (!isWarned) return Effect.void
+          isWarned = false
+          return Effect.logInfo(`The Redis at ${target.shown} answers again`)
+        }
+        if (now - warnedAt < warnEvery) return Effect.void
+        warnedAt = now
+        isWarned = true
+        return Effect.logWarning(`The Redis at ${target.shown} cannot be used now: ${problem}`)
+      })
     const changed = (problem: string | undefined) => {
       telemetry.emit(
         "redis.status",
         { count: 1 },
         { address: target.shown, available: problem === undefined, problem: problem ?? "" }
       )
-      const log =
-        problem === undefined
-          ? Effect.logInfo(`The Redis at ${target.shown} answers`)
-          : Effect.logWarning(`The Redis at ${target.shown} cannot be used now: ${problem}`)
-      Runtime.runFork(runtime, log)
+      Runtime.runFork(runtime, log(problem))
     }
     const client = yield* Effect.acquireRelease(
       Effect.sync(() => clientOver(io, target.connectTimeout, changed)),

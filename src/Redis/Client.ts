@@ -163,10 +163,7 @@ class ClusterClient implements Client {
 
   get problem(): Problem | undefined {
     if (this.io.status !== "ready") return this.last
-    for (const node of this.nodes.values()) {
-      if (node.problem !== undefined) return node.problem
-    }
-    return undefined
+    return this.masters.find(({ problem }) => problem !== undefined)?.problem
   }
 
   run(script: Script, keys: ReadonlyArray<string>, args: ReadonlyArray<Argument>, millis: number, done: Done): void {
@@ -174,7 +171,9 @@ class ClusterClient implements Client {
   }
 
   ping(millis: number, done: Done): void {
-    this.send(undefined, (answered) => void this.io.ping(answered), millis, done)
+    const [node] = this.masters
+    if (node === undefined) done(new RedisError("disconnected", this.last.text), undefined)
+    else node.send((answered) => void node.io.ping(answered), millis, done)
   }
 
   detach(): void {
@@ -190,9 +189,14 @@ class ClusterClient implements Client {
     else node.send(command, millis, done)
   }
 
+  /** Those that decide; what is wrong with a replica is wrong with nothing here. */
+  private get masters(): ReadonlyArray<Connection> {
+    return [...this.nodes.values()].filter(({ io }) => io.options.readOnly !== true)
+  }
+
   /** The node that has the slot of the key. */
   private nodeOf(key: string | undefined): Connection | undefined {
-    if (key === undefined) return this.nodes.values().next().value
+    if (key === undefined) return this.masters[0]
     const [address] = this.io.slots[slotOf(key)] ?? []
     return address === undefined ? undefined : this.nodes.get(address)
   }
@@ -218,7 +222,7 @@ class ClusterClient implements Client {
       this.teller.tell(this.isClosed ? this.last.text : undefined)
       return
     }
-    const troubles = [...this.nodes].map(([address, { trouble }]) => trouble && `${address}: ${trouble}`)
+    const troubles = this.masters.map(({ io, trouble }) => trouble && `${addressOf(io)}: ${trouble}`)
     const trouble = troubles.find((each) => each !== undefined)
     // Another node may have the slots by now.
     if (trouble !== undefined) this.io.refreshSlotsCache()
