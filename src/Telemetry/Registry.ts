@@ -2,6 +2,8 @@ import * as Metric from "effect/Metric"
 import type * as MetricHook from "effect/MetricHook"
 import type * as MetricKey from "effect/MetricKey"
 import * as MetricKeyType from "effect/MetricKeyType"
+import type * as MetricPair from "effect/MetricPair"
+import type * as MetricRegistry from "effect/MetricRegistry"
 import type * as MetricState from "effect/MetricState"
 import * as Option from "effect/Option"
 
@@ -17,9 +19,11 @@ export interface Instrument {
  * What the registry offers reads every series in one step, and to read one summary takes half a millisecond: so this looks at the
  * registry's own table. Should a version of Effect keep it elsewhere, the series are read in one step after all.
  */
-export const instruments = (): Iterable<Instrument> => {
-  const table: unknown = Reflect.get(Metric.globalMetricRegistry, "map")
-  return isTable(table) ? unread(table) : allRead()
+export const instruments = (
+  registry: Pick<MetricRegistry.MetricRegistry, "snapshot"> = Metric.globalMetricRegistry
+): Iterable<Instrument> => {
+  const table: unknown = Reflect.get(registry, "map")
+  return isTable(table) ? unread(table) : allRead(registry.snapshot())
 }
 
 type Table = Iterable<readonly [MetricKey.MetricKey.Untyped, MetricHook.MetricHook.Root]>
@@ -31,8 +35,8 @@ function* unread(table: Table): Generator<Instrument, void> {
   for (const [key, hook] of table) yield { key, read: () => hook.get() }
 }
 
-function* allRead(): Generator<Instrument, void> {
-  for (const { metricKey, metricState } of Metric.unsafeSnapshot()) yield { key: metricKey, read: () => metricState }
+function* allRead(snapshot: Iterable<MetricPair.MetricPair.Untyped>): Generator<Instrument, void> {
+  for (const { metricKey, metricState } of snapshot) yield { key: metricKey, read: () => metricState }
 }
 
 export type InstrumentKind = "counter" | "gauge" | "frequency" | "histogram" | "summary"

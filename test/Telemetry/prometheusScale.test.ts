@@ -97,4 +97,11 @@ describe("a scrape of 10,000 series", () => {
       expect(next.get("scale_more")?.samples).toHaveLength(n)
     })
   )
+
+  it("reads all in one step where a version of Effect keeps its series elsewhere", () => {
+    const all = Array.from(instruments(), ({ key }) => key)
+    const elsewhere = Array.from(instruments({ snapshot: () => Metric.globalMetricRegistry.snapshot() }))
+    expect(elsewhere.map(({ key }) => key)).toEqual(all)
+    expect(elsewhere.every(({ read }) => typeof read() === "object")).toBe(true)
+  })
 })

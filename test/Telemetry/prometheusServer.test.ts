@@ -3,7 +3,8 @@ import { Effect, Layer } from "effect"
 import { Telemetry } from "effect-foundation/Telemetry"
 import * as Prometheus from "effect-foundation/Telemetry/Prometheus"
 import { freePort } from "../../examples/servers/freePort.js"
-import { describePrometheus, eventually, startPrometheus } from "../support/prometheus.js"
+import { startPrometheus } from "../../examples/servers/Prometheus.js"
+import { describePrometheus, eventually } from "../support/prometheus.js"
 
 describePrometheus("a Prometheus server", () => {
   it.scopedLive("that scrapes the app answers a query with the app's own count, hostile labels and all", () =>
