@@ -278,7 +278,8 @@ export class SharedCircuit implements BackendCircuit, Listening {
     return Effect.async<void>((resume) =>
       this.send(Scripts.settle, args, (error) => {
         // To say it twice changes nothing: a token is settled once.
-        if (error !== undefined) this.store.owe(() => this.send(Scripts.settle, args, () => undefined))
+        if (error !== undefined && error.reason !== "refused")
+          this.store.owe(() => this.send(Scripts.settle, args, () => undefined))
         resume(Effect.void)
       })
     )
