@@ -15,8 +15,7 @@ afterAll(() => shared.dispose())
 /** A log as new. To make its tables anew for each of the hundreds that properties take would be most of their time. */
 const emptied = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
-  yield* sql`delete from foundation_events`
-  yield* sql`delete from foundation_events_streams`
+  yield* sql`truncate foundation_events, foundation_events_streams`
   yield* sql`alter sequence foundation_events_position restart`
 })
 

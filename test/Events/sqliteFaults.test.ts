@@ -1,4 +1,5 @@
-import { chmodSync, copyFileSync, openSync, writeSync } from "node:fs"
+import { execFileSync } from "node:child_process"
+import { chmodSync, copyFileSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs"
 import { join } from "node:path"
 import * as SqlClient from "@effect/sql/SqlClient"
 import { describe, expect, it } from "@effect/vitest"
@@ -15,6 +16,16 @@ const timed = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     const result = yield* effect
     return { result, took: Date.now() - started }
   })
+
+/** A file system of a few megabytes, where this process may mount one. */
+const smallDisk = Effect.acquireRelease(
+  Effect.map(directory, (path) => {
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=3m", "tmpfs", path], { stdio: "ignore" })
+    return path
+  }),
+  (path) => Effect.sync(() => execFileSync("umount", ["-l", path], { stdio: "ignore" }))
+)
+const mayMount = Exit.isSuccess(Effect.runSyncExit(Effect.scoped(smallDisk)))
 
 describe("Events on SQLite, where something is wrong", () => {
   it.scopedLive("say that the disk is full, keep what was stored, and go on when there is space", () =>
@@ -51,6 +62,30 @@ describe("Events on SQLite, where something is wrong", () => {
         yield* sql`PRAGMA max_page_count = 1000000`
         const stored = yield* Events.store(large)
         expect(stored.position).toBe(2)
+        expect(yield* sql`PRAGMA integrity_check`).toStrictEqual([{ integrity_check: "ok" }])
+      }).pipe(as(process))
+    })
+  )
+
+  it.scopedLive.skipIf(!mayMount)("keep all that was confirmed on a disk that is full, and go on when it is not", () =>
+    Effect.gen(function* () {
+      const path = yield* smallDisk
+      const ballast = join(path, "ballast")
+      writeFileSync(ballast, Buffer.alloc(1024 * 1024))
+      const process = yield* onFile(join(path, "events.db"))
+      yield* Effect.gen(function* () {
+        const confirmed: Array<string> = []
+        const store = Effect.tap(Events.store({ type: "t", data: "x".repeat(50_000) }), ({ id }) =>
+          Effect.sync(() => confirmed.push(id))
+        )
+        const error = yield* Effect.flip(Effect.forever(store))
+        expect(error).toMatchObject({ reason: "storage_full" })
+        expect(error.message).toContain("free some space")
+        expect((yield* Events.get()).map(({ id }) => id)).toStrictEqual(confirmed)
+        rmSync(ballast)
+        yield* store
+        expect((yield* Events.get()).map(({ id }) => id)).toStrictEqual(confirmed)
+        const sql = yield* SqlClient.SqlClient
         expect(yield* sql`PRAGMA integrity_check`).toStrictEqual([{ integrity_check: "ok" }])
       }).pipe(as(process))
     })

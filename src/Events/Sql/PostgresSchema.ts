@@ -129,7 +129,10 @@ const appendFunction = ({ append, events, position, streams }: Tables): string =
     end if;
 
     if distinct_ids and expected is null and not exists (select 1 from ${events} e where e.id = any(ids)) then
-      if cardinality(streams) = 0 then
+      if n = 1 and cardinality(streams) = 0 then
+        insert into ${events} (position, ${inserted}) select nextval('${position}'), ${values}
+        from json_to_record($1 -> 0) as e(${fields}) on conflict (id) do nothing returning array[position] into placed;
+      elsif cardinality(streams) = 0 then
         with put as (
           insert into ${events} (position, ${inserted}) select nextval('${position}'), ${values}
           from json_to_recordset($1) as e(${fields}) on conflict (id) do nothing returning position
