@@ -101,7 +101,7 @@ describeRedis("a limiter whose Redis fails", () => {
         expect(error.message).toBe('Limit "api" could not be asked: Redis did not answer within 50 ms; try again later')
         // A machine that is busy with other tests may take its time; Redis never answers.
         expect(Duration.toMillis(elapsed)).toBeGreaterThanOrEqual(49)
-        expect(Duration.toMillis(elapsed)).toBeLessThan(1000)
+        expect(Duration.toMillis(elapsed)).toBeLessThan(3000)
       }).pipe(Effect.provide(limiter(server, { onUnavailable: "fail" })))
     })
   )
