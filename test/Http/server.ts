@@ -54,5 +54,9 @@ const answerOf = (raw: string): Answer => {
     const value = line.slice(line.indexOf(":") + 1).trim()
     headers[name] = name in headers ? `${headers[name]}, ${value}` : value
   }
-  return { status: Number(first.split(" ")[1]), headers, body: bodies.join("\r\n\r\n"), raw }
+  return { status: Number(first.split(" ")[1]), headers, body: bodyOf(bodies.join("\r\n\r\n"), headers), raw }
 }
+
+/** Without the lengths of its chunks. */
+const bodyOf = (text: string, headers: Answer["headers"]): string =>
+  headers["transfer-encoding"] === "chunked" ? text.replace(/[0-9a-f]+\r\n|\r\n/g, "") : text
