@@ -104,7 +104,7 @@ describe("what waits for the receiver", () => {
     ])
     expect(
       ["7", " 0 ", "999999999", "-1", "1e9", "Fri, 31 Dec 1999 23:59:59 GMT"].map((asked) => waitAfter(1, asked))
-    ).toEqual([7000, 0, 30_000, 1000, 1000, 1000])
+    ).toEqual([7000, 100, 30_000, 1000, 1000, 1000])
   })
 })
 
@@ -240,6 +240,23 @@ describe("a receiver", () => {
       })
     )
   }
+
+  it.scopedLive("that says it has taken it, and then nothing more, has it once", () =>
+    Effect.gen(function* () {
+      const receiver = yield* startReceiver()
+      receiver.answer((response) => void response.writeHead(200).write("…"))
+      yield* Effect.gen(function* () {
+        yield* Effect.log("one")
+        yield* receiver.nextOf("/v1/logs")
+        yield* Effect.log("two")
+        const [log, ...others] = logsOf(yield* receiver.nextOf("/v1/logs"))
+        expect(log.body).toEqual({ stringValue: "two" })
+        expect(others).toEqual([])
+      }).pipe(
+        Effect.provide(liveTo(receiver.port, { signals: ["logs"], interval: "10 millis", timeout: "300 millis" }))
+      )
+    })
+  )
 
   it.scopedLive("that answers without end is not listened to", () =>
     Effect.gen(function* () {

@@ -9,11 +9,11 @@ export const verdictOf = (status: number): Verdict => {
   return retryable.has(status) ? "later" : "refused"
 }
 
-/** The longest wait between two tries, in milliseconds, whatever the receiver asks for. */
-export const maxWait = 30_000
+/** The waits between two tries, in milliseconds, whatever the receiver asks for: the least and the most. */
+const [minWait, maxWait] = [100, 30_000]
 
 /** The wait before the next try, in milliseconds: what the receiver asks for, or 1, 2, 4 … seconds. */
 export const waitAfter = (failures: number, retryAfter: string | undefined): number => {
   const asked = retryAfter !== undefined && /^\d{1,9}$/.test(retryAfter.trim()) ? Number(retryAfter) * 1000 : undefined
-  return Math.min(asked ?? 1000 * 2 ** Math.min(failures - 1, 10), maxWait)
+  return Math.min(Math.max(asked ?? 1000 * 2 ** Math.min(failures - 1, 10), minWait), maxWait)
 }

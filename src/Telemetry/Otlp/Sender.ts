@@ -7,7 +7,7 @@ import * as Metric from "effect/Metric"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { maxWait, type Verdict, verdictOf, waitAfter } from "./Answer.js"
+import { type Verdict, verdictOf, waitAfter } from "./Answer.js"
 import { type Batch, Queue } from "./Queue.js"
 
 export type Signal = "traces" | "metrics" | "logs"
@@ -15,8 +15,16 @@ export type Signal = "traces" | "metrics" | "logs"
 /** How much is sent in one request, in bytes, where there is more than one batch. */
 const maxRequest = 512 * 1024
 
-/** How much of an answer is read, in bytes: all of one that says something, and not all of one that never ends. */
+/** How much of an answer is read, in bytes, and for how long: all of one that says something, not one that never ends. */
 const maxAnswer = 64 * 1024
+const maxReading = Duration.seconds(1)
+
+const read = (answer: Stream.Stream<Uint8Array, unknown>) =>
+  answer.pipe(
+    Stream.mapAccum(0, (read, chunk) => [read + chunk.length, read + chunk.length]),
+    Stream.takeWhile((read) => read < maxAnswer),
+    Stream.runDrain
+  )
 
 const batches = Metric.counter("telemetry_export_batches", {
   incremental: true,
@@ -70,36 +78,32 @@ export const make = (
 
     /** One try: what the receiver says, and when it wants to be asked again. */
     const tell = (batches: ReadonlyArray<Batch>) =>
-      client
-        .execute(
+      Effect.suspend(() =>
+        client.execute(
           HttpClientRequest.post(url).pipe(
             HttpClientRequest.setHeaders(headers),
             HttpClientRequest.bodyUint8Array(joined(batches), batches[0]?.contentType)
           )
         )
-        .pipe(
-          Effect.tap(({ stream }) =>
-            stream.pipe(
-              Stream.mapAccum(0, (read, chunk) => [read + chunk.length, read + chunk.length]),
-              Stream.takeWhile((read) => read < maxAnswer),
-              Stream.runDrain
-            )
-          ),
-          Effect.map((response) => ({
-            verdict: verdictOf(response.status),
-            retryAfter: response.headers["retry-after"],
-            why: `it answered ${response.status}`
-          })),
-          // Disconnected: a client that is slow to give up must not hold this up.
-          Effect.disconnect,
-          Effect.timeoutTo({
-            duration: timeout,
-            onSuccess: (answer) => answer,
-            onTimeout: () => ({ ...later, why: `it did not answer within ${Duration.format(timeout)}` })
-          }),
-          Effect.catchAllCause((cause) => Effect.succeed({ ...later, why: reasonOf(cause) })),
-          Effect.withTracerEnabled(false)
-        )
+      ).pipe(
+        Effect.map(({ headers, status, stream }) => ({
+          verdict: verdictOf(status),
+          retryAfter: headers["retry-after"],
+          why: `it answered ${status}`,
+          // The status says it all. The rest is read so that the connection can be used again.
+          rest: Effect.ignore(Effect.timeout(Effect.disconnect(read(stream)), maxReading))
+        })),
+        // Disconnected: a client that is slow to give up must not hold this up.
+        Effect.disconnect,
+        Effect.timeoutTo({
+          duration: timeout,
+          onSuccess: (answer) => answer,
+          onTimeout: () => ({ ...later, why: `it did not answer within ${Duration.format(timeout)}` })
+        }),
+        Effect.catchAllCause((cause) => Effect.succeed({ ...later, why: reasonOf(cause) })),
+        Effect.tap(({ rest }) => rest),
+        Effect.withTracerEnabled(false)
+      )
 
     /** Said when it begins and when it ends, not for each batch. */
     const note = (verdict: Verdict, why: string) => {
@@ -124,23 +128,29 @@ export const make = (
         }
         return Effect.as(note(verdict, why), { verdict, retryAfter })
       })
+    /** What comes first, once; nothing where nothing is there. One at a time, so that nothing is sent twice. */
+    const tryFirst = one.withPermits(1)(
+      Effect.suspend(() => {
+        const batches = queue.first(together)
+        return batches.length === 0 ? Effect.succeed(undefined) : tryOnce(batches)
+      })
+    )
 
     let failures = 0
-    const step = Effect.suspend(() => {
-      const batches = queue.first(together)
-      if (batches.length === 0) return Effect.zipRight(work.close, work.await)
-      return Effect.flatMap(one.withPermits(1)(tryOnce(batches)), ({ retryAfter, verdict }) => {
-        if (verdict !== "later") {
-          failures = 0
-          return Effect.void
-        }
-        failures++
-        const wait = waitAfter(failures, retryAfter)
-        // Many that lost one receiver must not all come back in one moment.
-        return Effect.flatMap(Random.nextRange(0.5, 1), (part) =>
-          Effect.sleep(Duration.millis(Math.min(wait * (retryAfter === undefined ? part : 1), maxWait)))
-        )
-      })
+    const waitForWork = Effect.suspend(() => {
+      if (queue.length > 0) return Effect.void
+      work.unsafeClose()
+      return work.await
+    })
+    const step = Effect.flatMap(Effect.zipRight(waitForWork, tryFirst), (answer) => {
+      if (answer === undefined || answer.verdict !== "later") {
+        failures = 0
+        return Effect.void
+      }
+      failures++
+      const wait = waitAfter(failures, answer.retryAfter)
+      // Many that lost one receiver must not all come back in one moment.
+      return Effect.flatMap(Random.nextRange(1, 1.5), (spread) => Effect.sleep(Duration.millis(wait * spread)))
     })
     yield* Effect.forkScoped(Effect.interruptible(Effect.forever(step)))
 
@@ -148,11 +158,9 @@ export const make = (
       dropped(queue.add(batch))
       work.unsafeOpen()
     }
-    const flush: Effect.Effect<void> = Effect.suspend(() => {
-      const batches = queue.first(together)
-      if (batches.length === 0) return Effect.void
-      return Effect.flatMap(tryOnce(batches), ({ verdict }) => (verdict === "later" ? Effect.void : flush))
-    })
+    const flush: Effect.Effect<void> = Effect.flatMap(tryFirst, (answer) =>
+      answer === undefined || answer.verdict === "later" ? Effect.void : flush
+    )
     return {
       queue,
       send: add,
@@ -160,9 +168,8 @@ export const make = (
         queue.clear()
         for (const batch of all) add(batch)
       },
-      // Waits for a try in progress, so that nothing is sent twice.
       flush: Effect.ensuring(
-        one.withPermits(1)(flush),
+        flush,
         Effect.sync(() => dropped(queue.clear()))
       )
     }
@@ -171,7 +178,7 @@ export const make = (
 const joined = (batches: ReadonlyArray<Batch>): Uint8Array =>
   batches.length === 1 && batches[0] !== undefined ? batches[0].body : Buffer.concat(batches.map(({ body }) => body))
 
-const later = { verdict: "later" as const, retryAfter: undefined }
+const later = { verdict: "later" as const, retryAfter: undefined, rest: Effect.void }
 
 /** The innermost error says what happened; those around it say what was asked, which is known. */
 const reasonOf = (cause: Cause.Cause<unknown>): string => {
