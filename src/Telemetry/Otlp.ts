@@ -40,7 +40,12 @@ export type { Signal } from "./Otlp/Sender.js"
  * Effect.runPromise(Effect.log("sent").pipe(Effect.withSpan("work"), Effect.provide(Live)))
  */
 export const layer = (options: Options): Layer.Layer<never, ConfigError, HttpClient.HttpClient> =>
-  Layer.unwrapScoped(Effect.flatMap(settingsOf(options), Exporters.make))
+  Layer.unwrapScoped(
+    Effect.flatMap(
+      Effect.suspend(() => settingsOf(options)),
+      Exporters.make
+    )
+  )
 
 /**
  * Makes what `Telemetry.execute` emits within a span an event of that span, at most 128 of each span: all events by default,

@@ -64,7 +64,7 @@ const invalid = (path: string, message: string) =>
     new ConfigError({
       reason: "invalid_value",
       path: `telemetry.otlp.${path}`,
-      message: `OpenTelemetry data cannot be sent with this ${path}: ${message}`
+      message: `The option ${path} for OpenTelemetry cannot be used: ${message}`
     })
   )
 
@@ -111,10 +111,10 @@ export const settingsOf = (options: Options): Either.Either<Settings, ConfigErro
 const endpointOf = (endpoint: string | URL) => {
   const url = URL.canParse(String(endpoint)) ? new URL(endpoint) : undefined
   if (url === undefined || !/^https?:$/.test(url.protocol)) {
-    return invalid("endpoint", "it is the address of a receiver, as http://localhost:4318")
+    return invalid("endpoint", "it is not the address of a receiver, as http://localhost:4318 is")
   }
   if (url.username !== "" || url.password !== "") {
-    return invalid("endpoint", "there is a user or a password in it: give them as the header authorization")
+    return invalid("endpoint", "it has a user or a password in it, which belong in the header authorization")
   }
   return Either.right(url)
 }
