@@ -45,28 +45,33 @@ export interface GroupsOptions {
  */
 export class Groups {
   private waiting: Array<Waiting> = []
-  private work: Fiber.RuntimeFiber<void> | undefined
+  /** Continues the work, where there is none to do. */
+  private wake: (() => void) | undefined
+  private closed = false
 
   private constructor(
-    private readonly runtime: Runtime.Runtime<never>,
     private readonly clock: Clock.Clock,
     private readonly options: GroupsOptions
   ) {}
 
   /** When the scope closes, what has been begun is ended. */
   static readonly make = (options: GroupsOptions): Effect.Effect<Groups, never, Scope.Scope> =>
-    Effect.flatMap(Effect.zip(Effect.runtime<never>(), Effect.clock), ([runtime, clock]) =>
-      Effect.acquireRelease(
-        Effect.sync(() => new Groups(runtime, clock, options)),
-        (groups) => Effect.suspend(() => (groups.work === undefined ? Effect.void : Fiber.await(groups.work)))
-      )
-    )
+    Effect.gen(function* () {
+      const groups = new Groups(yield* Effect.clock, options)
+      const work = Runtime.runFork(yield* Effect.runtime<never>(), groups.work)
+      yield* Effect.addFinalizer(() => {
+        groups.closed = true
+        groups.wake?.()
+        return Fiber.await(work)
+      })
+      return groups
+    })
 
   append(batch: Batch): Effect.Effect<Appended, SqlFailure> {
     return Effect.async((resume) => {
-      const waiting: Waiting = { batch, size: sizeOf(batch), since: this.now(), resume }
+      const waiting: Waiting = { batch, size: sizeOf(batch), since: monotonicMicros(this.clock), resume }
       this.waiting.push(waiting)
-      if (this.work === undefined) this.start()
+      this.wake?.()
       return Effect.sync(() => {
         const index = this.waiting.indexOf(waiting)
         if (index >= 0) this.waiting.splice(index, 1)
@@ -74,45 +79,39 @@ export class Groups {
     })
   }
 
-  private now(): number {
-    return monotonicMicros(this.clock)
-  }
-
-  private start(): void {
-    this.work = Runtime.runFork(this.runtime, this.loop)
-  }
-
-  /** A turn of the scheduler first: whoever is about to store does so, and takes part. */
-  private readonly loop: Effect.Effect<void> = Effect.zipRight(
-    Effect.yieldNow(),
-    Effect.suspend((): Effect.Effect<void> => {
-      const group = this.next()
-      if (group.length === 0) {
-        this.work = undefined
-        return Effect.void
+  /**
+   * Whoever is about to store when the work wakes, or when a group has ended, does so first, and takes part: the work goes
+   * on behind all fibers that can run.
+   */
+  private readonly work: Effect.Effect<void> = Effect.suspend(() => {
+    if (this.waiting.length > 0) return Effect.zipRight(Effect.zipRight(this.group, Effect.yieldNow()), this.work)
+    if (this.closed) return Effect.void
+    const woken = Effect.async<void>((resume) => {
+      this.wake = () => {
+        this.wake = undefined
+        resume(Effect.void)
       }
-      const [oldest] = group
-      const waited = oldest === undefined ? 0 : (this.now() - oldest.since) / 1000
-      return this.options
-        .commit(
-          group.map(({ batch }) => batch),
-          this.options.deadline - waited
-        )
-        .pipe(
-          Effect.exit,
-          Effect.flatMap((exit) => {
-            for (const [index, { resume }] of group.entries()) {
-              resume(Exit.flatMap(exit, (appended) => answer(appended[index])))
-            }
-            return this.loop
-          })
-        )
     })
-  )
+    return Effect.zipRight(woken, this.work)
+  })
+
+  /** Stores the next group. */
+  private readonly group: Effect.Effect<void> = Effect.suspend(() => {
+    const group = this.next()
+    const [oldest] = group
+    if (oldest === undefined) return Effect.void
+    const waited = (monotonicMicros(this.clock) - oldest.since) / 1000
+    const batches = group.map(({ batch }) => batch)
+    return Effect.map(Effect.exit(this.options.commit(batches, this.options.deadline - waited)), (exit) => {
+      for (const [index, { resume }] of group.entries()) {
+        resume(Exit.flatMap(exit, (appended) => answer(appended[index])))
+      }
+    })
+  })
 
   /** The next group; those whose turn comes too late are told so. */
   private next(): ReadonlyArray<Waiting> {
-    const now = this.now()
+    const now = monotonicMicros(this.clock)
     const patience = this.options.deadline * 500
     let events = 0
     let bytes = 0
