@@ -1,5 +1,6 @@
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type { AlreadyRegistered, RegistryError } from "../../FoundationError.js"
 import { deadline } from "../../internal/deadline.js"
 import { jsonSafeRecord } from "../../internal/jsonSafe.js"
@@ -34,9 +35,10 @@ export interface DeskOptions {
 interface Waiting {
   asked: Asked
   readonly claim: Claim
-  readonly answer: (answer: Effect.Effect<Grant, AlreadyRegistered | RegistryError>) => void
+  answer: (answer: Effect.Effect<Grant, AlreadyRegistered | RegistryError>) => void
   /** Nobody waits any more: what is granted is given back. */
   isOver: boolean
+  granted: Granted | undefined
 }
 
 type Answer =
@@ -66,15 +68,22 @@ export class Desk {
     Effect.suspend(() => {
       const asked = this.asked(claim)
       if (asked === undefined) return Effect.fail(Failures.notAdvertised(claim.name))
+      const waiting: Waiting = { asked, claim, answer: () => undefined, isOver: false, granted: undefined }
       const answer = Effect.async<Grant, AlreadyRegistered | RegistryError>((resume) => {
-        const waiting: Waiting = { asked, claim, answer: resume, isOver: false }
+        waiting.answer = resume
         this.waiting.push(waiting)
         this.came.raise()
-        return Effect.sync(() => {
-          waiting.isOver = true
-        })
       })
-      return deadline(Effect.interruptible(answer), this.options.deadline, () => unavailable(timedOut()))
+      return Effect.onExit(
+        deadline(Effect.interruptible(answer), this.options.deadline, () => unavailable(timedOut())),
+        (exit) =>
+          Effect.sync(() => {
+            if (Exit.isSuccess(exit)) return
+            // The deadline may have passed in the moment of the answer.
+            waiting.isOver = true
+            if (waiting.granted !== undefined) this.giveBack(waiting.granted)
+          })
+      )
     })
 
   private asked({ kind, metadata, name, process }: Claim): Asked | undefined {
@@ -96,6 +105,11 @@ export class Desk {
       return this.options.returns.giveBack(granted.token)
     })
 
+  private giveBack(granted: Granted): void {
+    this.letGo(granted)
+    this.options.returns.add(granted.token)
+  }
+
   /** Whether a row of this process is one that it holds, is about to, or would have back. */
   readonly knows = (row: { readonly token: number; readonly claim: number }): boolean =>
     this.tokens.has(row.token) || this.asking.has(row.claim) || this.options.replica.isLapsed(row.token)
@@ -106,20 +120,22 @@ export class Desk {
   })
 
   /** Answers claims until it is interrupted. */
-  readonly run: Effect.Effect<never> = Effect.suspend(() =>
-    this.waiting.length === 0 ? this.came.wait : this.answerSome
-  ).pipe(Effect.forever)
-
-  private readonly answerSome: Effect.Effect<void> = Effect.gen(this, function* () {
-    const lease = this.options.lease()
-    // While there is none, claims wait for as long as their deadline allows.
-    if (!lease.holds()) {
-      this.waiting = this.waiting.filter(({ isOver }) => !isOver)
-      return yield* Effect.sleep("20 millis")
+  readonly run: Effect.Effect<never> = Effect.suspend(() => {
+    if (this.waiting.length === 0) return this.came.wait
+    if (this.options.lease().holds()) {
+      // Whoever waits for its turn has it before the next round: a semaphore does not see to that by itself.
+      return Effect.zipRight(this.one.withPermits(1)(this.answerSome), Effect.yieldNow())
     }
+    // While there is no lease, claims wait for as long as their deadline allows.
+    this.waiting = this.waiting.filter(({ isOver }) => !isOver)
+    return Effect.sleep("20 millis")
+  }).pipe(Effect.forever)
+
+  private readonly answerSome = Effect.suspend(() => {
+    const lease = this.options.lease()
     const taken = this.take()
-    if (taken.length > 0) yield* this.answerThese(taken, lease)
-  }).pipe(this.one.withPermits(1))
+    return taken.length > 0 ? this.answerThese(taken, lease) : Effect.void
+  })
 
   /** The next ones to ask for. Those for names that are held here need not be asked. */
   private take(): ReadonlyArray<Waiting> {
@@ -171,6 +187,7 @@ export class Desk {
       this.options.returns.add(answer.row.token)
       one.answer(Effect.fail(Failures.leaseOver(name)))
     } else {
+      one.granted = { kind: claim.kind, name, token: answer.row.token }
       one.answer(Effect.succeed(this.hold(claim, answer.row, lease, reasons.get(name))))
     }
   }
@@ -279,8 +296,7 @@ export class Desk {
   private revive(claim: Claim, token: number, row: GrantedRow, lease: Lease): void {
     const grant = this.hold(claim, row, lease)
     if (this.options.replica.revive(token, grant)) return
-    this.letGo({ kind: claim.kind, name: claim.name, token: row.token })
-    this.options.returns.add(row.token)
+    this.giveBack({ kind: claim.kind, name: claim.name, token: row.token })
   }
 }
 
