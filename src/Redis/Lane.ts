@@ -69,7 +69,10 @@ export class Lane {
       ended = true
       clearTimeout(timer)
       if (error == null) done(undefined, reply)
-      else done(lost ? new RedisError("connection_lost", this.wire.problem()) : refused(error), undefined)
+      else if (!lost) done(refused(error), undefined)
+      // A connection that can no longer be written to refuses commands before it tells of its end: callers without a pause
+      // would keep that from being heard.
+      else setImmediate(() => done(new RedisError("connection_lost", this.wire.problem()), undefined))
     })
   }
 

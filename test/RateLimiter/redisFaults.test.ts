@@ -225,6 +225,19 @@ describeRedis("a limiter whose Redis fails", () => {
     })
   )
 
+  it.scopedLive("hears that Redis is there again, though calls come without a pause", () =>
+    Effect.gen(function* () {
+      const server = yield* startRedis()
+      yield* Effect.gen(function* () {
+        yield* server.kill
+        const loop = yield* Effect.forkScoped(Effect.forever(RateLimiter.consume({ ...limit, maxRequests: 1_000_000 })))
+        yield* server.start
+        yield* recovered
+        yield* Fiber.interrupt(loop)
+      }).pipe(Effect.provide(limiter(server, { onUnavailable: "allow" })))
+    })
+  )
+
   it.scopedLive("cut off without a word: makes another connection, and recovers by itself", () =>
     Effect.gen(function* () {
       const proxy = yield* makeProxy((yield* startRedis()).port)

@@ -68,15 +68,17 @@ export class RedisBackend implements Backend {
     clock: Clock.Clock,
     ask: (done: Decided) => void
   ): Effect.Effect<ReadonlyArray<Verdict>, StoreUnavailable> {
-    return Effect.async((resume) =>
-      ask((error: RedisError | undefined, verdicts) =>
-        resume(
-          error === undefined
-            ? Effect.succeed(verdicts)
-            : Effect.suspend(() => this.fallback.take(error, requests, clock))
-        )
-      )
-    )
+    return Effect.async((resume) => {
+      let isThisStep = true
+      ask((error: RedisError | undefined, verdicts) => {
+        if (error === undefined) return resume(Effect.succeed(verdicts))
+        const fallback = Effect.suspend(() => this.fallback.take(error, requests, clock))
+        // Calls without a pause would keep this process from hearing that Redis is there again.
+        if (isThisStep) setImmediate(() => resume(fallback))
+        else resume(fallback)
+      })
+      isThisStep = false
+    })
   }
 
   /** As it is with the units that this process has already. */
