@@ -114,7 +114,10 @@ export class Events extends Context.Tag("effect-foundation/Events")<Events, Even
   static readonly store = (event: Events.Input): Effect.Effect<Events.StoredEvent, EventError, Events> =>
     using((events) => events.store(event))
 
-  /** Stores all of the events, at consecutive positions, or none of them. Each is checked and may fail as in `store`. */
+  /**
+   * Stores all of the events, at positions in their order, or none of them. Each is checked and may fail as in `store`. The
+   * positions are consecutive but on PostgreSQL, where other transactions may take some in between.
+   */
   static readonly storeAll = (
     events: ReadonlyArray<Events.Input>
   ): Effect.Effect<ReadonlyArray<Events.StoredEvent>, EventError, Events> =>

@@ -19,12 +19,6 @@ export const make: (
   options?: Options
 ) => Effect.Effect<Events.Backend, EventError | ConfigError, SqlClient.SqlClient | Telemetry | Scope.Scope> = backend
 
-/** `layer` with other options. */
-export const layerWith = (
-  options: Options
-): Layer.Layer<Events, EventError | ConfigError, SqlClient.SqlClient | Telemetry> =>
-  Layer.scoped(Events, Effect.flatMap(make(options), Events.make))
-
 /**
  * Events in the database of the `SqlClient`: of one process on SQLite, of any number of processes on PostgreSQL.
  *
@@ -54,9 +48,12 @@ export const layerWith = (
  * })
  *
  * program.pipe(
- *   Effect.provide(Layer.provideMerge(EventsSql.layer, SqliteClient.layer({ filename: ":memory:" }))),
+ *   Effect.provide(Layer.provideMerge(EventsSql.layer(), SqliteClient.layer({ filename: ":memory:" }))),
  *   Effect.provide(Telemetry.layer),
  *   Effect.runPromise
  * )
  */
-export const layer: Layer.Layer<Events, EventError | ConfigError, SqlClient.SqlClient | Telemetry> = layerWith({})
+export const layer = (
+  options?: Options
+): Layer.Layer<Events, EventError | ConfigError, SqlClient.SqlClient | Telemetry> =>
+  Layer.scoped(Events, Effect.flatMap(make(options), Events.make))

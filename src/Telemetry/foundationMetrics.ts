@@ -26,6 +26,15 @@ export const foundationMetrics: ReadonlyArray<Definition> = [
   sum("events.store", { measurement: "count", description: "Events that were stored" }),
   distribution("events.store", { measurement: "duration", unit: "ms", description: "How long storing took" }),
   counter("events.rejected", { tags: ["operation", "reason"], description: "Events and criteria that were refused" }),
+  lastValue("events.held_back", {
+    measurement: "behind",
+    description: "Events that readers do not see yet, for an earlier transaction is still open"
+  }),
+  lastValue("events.held_back", {
+    measurement: "age",
+    unit: "ms",
+    description: "For how long events have been held back from readers"
+  }),
   distribution("events.consumer.handled", {
     measurement: "duration",
     unit: "ms",

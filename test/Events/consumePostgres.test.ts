@@ -8,7 +8,7 @@ import { clientAt } from "./consumerProcess.js"
 
 const client = Layer.unwrapScoped(Effect.map(places.PostgreSQL, clientAt))
 
-eventsConsumerContract("PostgreSQL", Layer.provide(EventsSql.layer, client))
+eventsConsumerContract("PostgreSQL", Layer.provide(EventsSql.layer(), client))
 
 consumerStoreContract(
   "PostgreSQL",

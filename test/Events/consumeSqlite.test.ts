@@ -8,7 +8,7 @@ import { clientAt } from "./consumerProcess.js"
 
 const client = Layer.unwrapScoped(Effect.map(places.SQLite, clientAt))
 
-eventsConsumerContract("SQLite", Layer.provide(EventsSql.layer, client))
+eventsConsumerContract("SQLite", Layer.provide(EventsSql.layer(), client))
 
 consumerStoreContract(
   "SQLite",

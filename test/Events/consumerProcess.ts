@@ -14,7 +14,7 @@ export const clientAt = (place: Place) =>
 
 /** One more process at the place, as far as its connections go. */
 export const processAt = (place: Place, options: EventsSql.Options = {}) =>
-  Layer.provideMerge(EventsSql.layerWith(options), clientAt(place))
+  Layer.provideMerge(EventsSql.layer(options), clientAt(place))
 
 /** A table of what a handler did: each row is one event that it has handled. */
 export const makeDone = Effect.flatMap(

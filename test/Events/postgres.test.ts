@@ -20,7 +20,7 @@ const emptied = Effect.gen(function* () {
 })
 
 const empty = Layer.provide(
-  Layer.tap(EventsSql.layer, () => emptied),
+  Layer.tap(EventsSql.layer(), () => emptied),
   Layer.effectContext(shared.runtimeEffect.pipe(Effect.map(({ context }) => context)))
 )
 

@@ -88,7 +88,7 @@ const tasks: Record<string, Effect.Effect<unknown, unknown, Events | SqlClient.S
 
 runChild(
   Effect.zipRight(send({ open: true }), tasks[task] ?? Effect.dieMessage(`no task ${task}`)).pipe(
-    Effect.provide(Layer.provideMerge(EventsSql.layer, Layer.merge(client, Telemetry.layer))),
+    Effect.provide(Layer.provideMerge(EventsSql.layer(), Layer.merge(client, Telemetry.layer))),
     Effect.asVoid
   )
 )

@@ -16,14 +16,12 @@ export const directory = Effect.acquireRelease(
 
 /** One process with a log: its service, client and telemetry, until the scope closes. */
 export const onFile = (filename: string, options: EventsSql.Options = {}) =>
-  Layer.build(
-    Layer.provideMerge(EventsSql.layerWith(options), Layer.merge(sqliteClient({ filename }), Telemetry.layer))
-  )
+  Layer.build(Layer.provideMerge(EventsSql.layer(options), Layer.merge(sqliteClient({ filename }), Telemetry.layer)))
 
 export const onServer = (url: Redacted.Redacted<string>, options: EventsSql.Options = {}) =>
   Layer.build(
     Layer.provideMerge(
-      EventsSql.layerWith(options),
+      EventsSql.layer(options),
       Layer.merge(postgresClient({ url, maxConnections: 4 }), Telemetry.layer)
     )
   )

@@ -13,7 +13,7 @@ const directory = Effect.acquireRelease(
 )
 
 const inFile = Layer.unwrapScoped(
-  Effect.map(directory, (path) => Layer.provide(EventsSql.layer, sqliteClient({ filename: join(path, "events.db") })))
+  Effect.map(directory, (path) => Layer.provide(EventsSql.layer(), sqliteClient({ filename: join(path, "events.db") })))
 )
 
 eventsContract("SQLite", inFile)

@@ -26,7 +26,7 @@ const onDatabase = ({ advertise, deadline, durability, prefix }: Options & Event
   const shared = { ...(prefix === undefined ? {} : { prefix }), ...(deadline === undefined ? {} : { deadline }) }
   return {
     config: Layer.provide(ConfigSql.layer({ ...shared, writable: true }), NodeFileSystem.layer),
-    events: EventsSql.layerWith({ ...shared, ...(durability === undefined ? {} : { durability }) }),
+    events: EventsSql.layer({ ...shared, ...(durability === undefined ? {} : { durability }) }),
     serviceRegistry: ServiceRegistrySql.layer({ ...shared, ...(advertise === undefined ? {} : { advertise }) })
   }
 }
