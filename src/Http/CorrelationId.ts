@@ -32,8 +32,8 @@ export interface Options {
  * What comes from outside is taken as it is or not at all: 1 to 128 visible ASCII characters without a comma, which two
  * headers in one have; a `traceparent` only as W3C Trace Context writes it. No part of anything else is used.
  *
- * For `HttpRouter.use`, `HttpServer.serve` and `HttpLayerRouter.middleware`. The outermost of the middlewares, so that they
- * share the id.
+ * For `HttpRouter.use`, `HttpServer.serve`, `HttpApiBuilder.serve` and `HttpLayerRouter.middleware`. The outermost of the
+ * middlewares, so that they share the id.
  *
  * @example
  * import { HttpApp, HttpRouter, HttpServerResponse } from "@effect/platform"

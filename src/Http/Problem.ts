@@ -128,7 +128,7 @@ const responseOf = (problem: Details): HttpServerResponse.HttpServerResponse =>
  * Answers each FoundationError that the app fails with as {@link response} does. With `unknown`, everything else that it
  * fails or dies with becomes a problem too. Interruptions pass through. What answers 500 is logged with its cause.
  *
- * For `HttpRouter.use` and `HttpServer.serve`; with `HttpLayerRouter`, `HttpLayerRouter.middleware(Problem.middleware())`.
+ * For `HttpRouter.use`, `HttpServer.serve`, `HttpApiBuilder.serve` and `HttpLayerRouter.middleware`.
  *
  * @example
  * import { HttpApp, HttpRouter, HttpServerResponse } from "@effect/platform"

@@ -56,10 +56,9 @@ export type Needs<L> =
 /** What a middleware makes of an app. */
 export type Middleware<E0, R0> = <E, R>(app: HttpApp.Default<E, R>) => HttpApp.Default<E | E0, R | R0>
 
-/** The same, in the one form that `HttpLayerRouter.middleware` infers the types of when it comes in an effect. */
-export type LayerMiddleware<E0, R0> = (
-  app: HttpApp.Default<HttpLayerRouter.unhandled>
-) => HttpApp.Default<HttpLayerRouter.unhandled | E0, R0>
+/** The same, with the one form last that `HttpLayerRouter.middleware` infers the types of when it comes in an effect. */
+export type LayerMiddleware<E0, R0> = Middleware<E0, R0> &
+  ((app: HttpApp.Default<HttpLayerRouter.unhandled>) => HttpApp.Default<HttpLayerRouter.unhandled | E0, R0>)
 
 export interface ByAddress extends AddressOptions {
   /**
@@ -123,7 +122,7 @@ export const firstOf =
  * - `RateLimit` says with `t` when the limit is whole again; where nothing is left, when the next request is admitted.
  * - Who waits (`onExceeded: "wait"`) is answered when it is admitted.
  *
- * For `HttpRouter.use` and `HttpServer.serve`; {@link make} for `HttpLayerRouter`. Throws a ConfigError, when it is made, if
+ * For `HttpRouter.use`, `HttpServer.serve` and `HttpApiBuilder.serve`; {@link make} for `HttpLayerRouter`. Throws a ConfigError, when it is made, if
  * an option of a limit is invalid.
  *
  * @example
@@ -188,7 +187,8 @@ const build = <L extends Limit>(limits: L | ReadonlyArray<L>, options: Options) 
           // What the keys fail with and need is what `Failure` and `Needs` say of them.
           Effect.forEach(makers, (maker) => maker(request) as Effect.Effect<RateLimiter.Options, Failure<L>, Needs<L>>),
           (taken) =>
-            Effect.matchEffect(limiter.consumeAll(taken), {
+            // Apps are run uninterruptibly, which is no reason to go on waiting for one whose client is gone.
+            Effect.matchEffect(Effect.interruptible(limiter.consumeAll(taken)), {
               onFailure: (error) => Effect.succeed(refusal(error, options)),
               onSuccess: (admissions) => admitted(limiter, app, taken, admissions, options)
             })

@@ -7,7 +7,7 @@ import {
   HttpServerResponse
 } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
-import { Context, Effect, Layer, TestClock } from "effect"
+import { Context, Duration, Effect, Fiber, Layer, TestClock } from "effect"
 import { ConfigError, RateLimiter, StoreUnavailable, Telemetry } from "effect-foundation"
 import * as HttpCorrelationId from "effect-foundation/Http/CorrelationId"
 import * as RateLimit from "effect-foundation/Http/RateLimit"
@@ -211,6 +211,33 @@ describe("RateLimit.middleware", () => {
     )
     expect(() => RateLimit.byAddress({ trustedProxies: ["10.0.0.0/40"] })).toThrow(ConfigError)
   })
+
+  it.scoped("lets those who wait go on waiting, and those go whose client is gone", () =>
+    Effect.gen(function* () {
+      const limit = RateLimit.middleware({
+        name: "api",
+        maxRequests: 1,
+        interval: "1 minute",
+        onExceeded: "wait",
+        maxWait: "1 hour"
+      })
+      const port = yield* serving(limit(hello))
+      expect((yield* got(port)).status).toBe(200)
+      const waiting = () =>
+        RateLimiter.peek({ name: "api", key: "127.0.0.1" }).pipe(
+          Effect.map(({ retryAfter }) => Duration.toMinutes(retryAfter)),
+          Effect.tap(() => Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 5))))
+        )
+      const gone = yield* Effect.fork(got(port))
+      yield* Effect.repeat(waiting(), { until: (minutes) => minutes === 2 })
+      const stays = yield* Effect.fork(got(port))
+      yield* Effect.repeat(waiting(), { until: (minutes) => minutes === 3 })
+      yield* Fiber.interrupt(gone)
+      yield* Effect.repeat(waiting(), { until: (minutes) => minutes === 2 })
+      yield* TestClock.adjust("1 minute")
+      expect((yield* Fiber.join(stays)).status).toBe(200)
+    }).pipe(Effect.provide(services))
+  )
 })
 
 describe("whom a request counts for", () => {

@@ -1,5 +1,5 @@
 import type { HttpApp, HttpClient, HttpClientError, HttpServerResponse } from "@effect/platform"
-import { HttpLayerRouter } from "@effect/platform"
+import { HttpApiBuilder, HttpLayerRouter } from "@effect/platform"
 import { Context, Effect, type Layer } from "effect"
 import type {
   CircuitBreaker,
@@ -41,6 +41,11 @@ describe("the types of", () => {
       expectTypeOf(keyed(app)).toEqualTypeOf<HttpApp.Default<EventError | "own" | "denied", Db | RateLimiter | User>>()
       const layer = HttpLayerRouter.middleware(RateLimit.make({ name: "api" })).layer
       expectTypeOf(layer).toEqualTypeOf<Layer.Layer<never, never, RateLimiter>>()
+      expectTypeOf(HttpApiBuilder.middleware(RateLimit.make({ name: "api" }))).toEqualTypeOf<
+        Layer.Layer<never, never, RateLimiter>
+      >()
+      const served = HttpApiBuilder.serve((api) => HttpCorrelationId.middleware()(RateLimit.middleware({})(api)))
+      expectTypeOf<Extract<Layer.Layer.Context<typeof served>, RateLimiter>>().toEqualTypeOf<RateLimiter>()
       const global = HttpLayerRouter.middleware(RateLimit.make({ name: "api" }), { global: true })
       expectTypeOf(global).toEqualTypeOf<Layer.Layer<never, never, RateLimiter | HttpLayerRouter.HttpRouter>>()
     })
