@@ -66,8 +66,9 @@ const program = (url: string) =>
     }
   }).pipe(
     Effect.scoped,
-    Effect.provide(SharedRegistry),
-    Effect.provide(Layer.setConfigProvider(ConfigProvider.fromMap(new Map([["DATABASE_URL", url]])))),
+    Effect.provide(
+      Layer.provide(SharedRegistry, Layer.setConfigProvider(ConfigProvider.fromMap(new Map([["DATABASE_URL", url]]))))
+    ),
     Effect.timeout("20 seconds")
   )
 

@@ -31,7 +31,8 @@ import { tablesOf } from "./Sql/Tables.js"
 
 export type { Options }
 
-const make = (
+/** `layer` as an effect, for a service that ends with the scope. */
+export const make = (
   options: Options = {}
 ): Effect.Effect<ServiceRegistry.Service, ConfigError | RegistryError, SqlClient.SqlClient | Telemetry | Scope.Scope> =>
   Effect.gen(function* () {
@@ -46,7 +47,8 @@ const make = (
     const node = randomUUID()
     const { deadline, maxStaleness } = accepted
 
-    // Each of these needs another, so those that are made later come in by a thunk.
+    // The registry asks the desk and the mirror, which change its table: one side comes in by thunks.
+    const desk = (): Desk => asked
     const mirror = (): Mirror => following
     const { replica, service } = yield* makeRegistry(
       {
@@ -76,7 +78,6 @@ const make = (
       } satisfies Backend,
       capacity
     )
-    const desk = (): Desk => asked
     const returns = new Returns({ store, node, deadline })
     const asked = new Desk({
       store,
@@ -113,9 +114,19 @@ const make = (
     )
     yield* Effect.mapError(listen(sql, { channel, pollInterval: accepted.pollInterval }, following), unavailable)
     yield* Effect.mapError(following.read, unavailable)
-    yield* Effect.forEach([session.run, asked.run, returns.run, following.run], Effect.forkScoped)
+    yield* Effect.forEach([session.run, asked.run, returns.run, following.run], (run) =>
+      Effect.forkScoped(lasting(run))
+    )
     return service
   })
+
+/** A mistake of ours, or of a driver, must not end for good what keeps the leases. */
+const lasting = (run: Effect.Effect<never>): Effect.Effect<never> =>
+  Effect.forever(
+    Effect.catchAllDefect(run, (defect) =>
+      Effect.zipRight(Effect.logError("The service registry goes on after a defect", defect), Effect.sleep("1 second"))
+    )
+  )
 
 /** The tables, made or found as they should be, and what asks them. */
 const prepared = (
@@ -153,16 +164,42 @@ const channelOf = (sql: SqlClient.SqlClient, table: string, deadline: Duration.D
 /**
  * A registry that processes share: through PostgreSQL, those of a cluster; through a SQLite file, those of one machine.
  *
- * A name is with one process at a time, for as long as that renews its lease. A process that cannot renew gives its
- * registrations up before the database grants them to another, and has them back, where they are still free, when it can
- * renew again. Lookups are answered from the memory of each process, which hears of changes.
+ * - A name is with one process at a time, for as long as that renews its lease in time. Leases are counted on the clock of
+ *   the database. A process that cannot renew stops counting its registrations a tenth of the lease before the database
+ *   may grant them to another, also when it was stopped and wakes late: see `ServiceRegistry.isValid`. That tenth is what
+ *   clocks may differ in speed. A step of the database's clock by more than that, or a database that forgets what it has
+ *   committed, can break it; the token, which only grows, is what a service that is written to can still refuse by.
+ * - What was given up so is registered again as soon as the database answers, if its scope is open and its name free.
+ * - Reads are answered from the memory of this process, which hears of changes: within milliseconds on PostgreSQL, within
+ *   `pollInterval` on SQLite. While the database is away they answer what was known last; `ServiceRegistry.staleness` tells
+ *   how old that may be.
+ * - A fiber is seen by the others as the address that `advertise` states.
+ * - `register`, `join` and `update` stand apart from a transaction of the caller; on SQLite, which has one connection, they
+ *   cannot be called within one.
  *
- * Fails with ConfigError for options, and with RegistryError `storage_unavailable` where the database or a table cannot be
- * used, which says why.
+ * Fails with ConfigError if an option is not valid, and with RegistryError `storage_unavailable` if the database or one of
+ * the tables cannot be used, which says why.
+ *
+ * @example
+ * import { ServiceRegistry, Telemetry } from "effect-foundation"
+ * import * as ServiceRegistrySql from "effect-foundation/ServiceRegistry/Sql"
+ * import { SqliteClient } from "@effect/sql-sqlite-node"
+ * import { Duration, Effect, Layer } from "effect"
+ *
+ * const program = Effect.gen(function* () {
+ *   const worker = yield* Effect.fork(Effect.never)
+ *   const { token } = yield* ServiceRegistry.register("worker", worker, { queue: "mail" })
+ *   const staleness = Duration.format(yield* ServiceRegistry.staleness)
+ *   yield* Effect.log(`registered under token ${token}; of the others, what stood ${staleness} ago is known`)
+ * })
+ *
+ * const Registry = ServiceRegistrySql.layer({ advertise: "http://10.0.0.7:8080" }).pipe(
+ *   Layer.provide(SqliteClient.layer({ filename: ":memory:" })),
+ *   Layer.provide(Telemetry.layer)
+ * )
+ * program.pipe(Effect.scoped, Effect.provide(Registry), Effect.runPromise)
  */
-const layer = (
+export const layer = (
   options?: Options
 ): Layer.Layer<ServiceRegistry, ConfigError | RegistryError, SqlClient.SqlClient | Telemetry> =>
   Layer.scoped(ServiceRegistry, make(options))
-
-export { layer, make }
