@@ -13,6 +13,13 @@ export const foundationMetrics: ReadonlyArray<Definition> = [
   }),
   counter("circuit_breaker.rejected", { tags: ["name", "state"], description: "Calls that a circuit rejected" }),
   counter("circuit_breaker.transition", { tags: ["name", "from", "to"], description: "Changes of a circuit's state" }),
+  distribution("http.client.request", {
+    measurement: "duration",
+    unit: "ms",
+    tags: ["origin", "outcome"],
+    description: "Requests of the HTTP client until the head of the response, by outcome"
+  }),
+  counter("http.client.retry", { tags: ["origin"], description: "Requests that the HTTP client sent again" }),
   counter("rate_limiter.admitted", { tags: ["name"], description: "Calls that a limit admitted" }),
   counter("rate_limiter.rejected", { tags: ["name"], description: "Calls that a limit rejected" }),
   distribution("rate_limiter.admitted", {

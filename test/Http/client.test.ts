@@ -449,6 +449,20 @@ describe("what is sent and told", () => {
     }).pipe(Effect.provide(services))
   )
 
+  it.scoped("takes a classification that throws for a failure, as the circuit does", () =>
+    Effect.gen(function* () {
+      const events = yield* collected
+      const server = yield* answering(status(200))
+      const classify = () => {
+        throw new Error("bug")
+      }
+      const client = yield* clientOf({ maxFailures: 1, classify })
+      expect((yield* client.get(server.url)).status).toBe(200)
+      expect(yield* CircuitBreaker.state(server.url)).toBe("open")
+      expect(events.map(({ metadata }) => metadata.outcome)).toEqual(["failure"])
+    }).pipe(Effect.provide(services))
+  )
+
   it.scoped("tells of an interruption, which counts as nothing to the circuit", () =>
     Effect.gen(function* () {
       const events = yield* collected

@@ -83,7 +83,13 @@ const labelOf = (
 ): "success" | "failure" | "ignore" | "timeout" | "rejected" | "interrupted" => {
   if (Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause)) return "interrupted"
   if (end instanceof OperationTimeout) return "timeout"
-  return isRefusal(end) ? "rejected" : judge(exit)
+  if (isRefusal(end)) return "rejected"
+  try {
+    return judge(exit)
+  } catch {
+    // As the circuit takes it.
+    return "failure"
+  }
 }
 
 /** It was not sent at all. */

@@ -95,7 +95,6 @@ const letGo = (response: Response): Effect.Effect<void> =>
       (read, chunk) => read + chunk.length
     ),
     Effect.timeout("1 second"),
-    Effect.ignoreLogged,
     Effect.catchAllCause(() => Effect.void)
   )
 
