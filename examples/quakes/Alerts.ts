@@ -59,6 +59,8 @@ export const makeAlerts = Effect.gen(function* () {
 
   return {
     run: Effect.all([judge, dispatch], { concurrency: 2, discard: true }),
+    /** How many quakes are judged by now. */
+    progress: SubscriptionRef.get(judged),
     /** Waits until so many quakes are judged. */
     judged: (count: number) =>
       judged.changes.pipe(

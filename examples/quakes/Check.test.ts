@@ -20,7 +20,7 @@ const good: Outcome = {
     const threshold = index < 1200 ? 4.5 : 5
     return quake.isStrong(threshold) ? [{ quake: quake.id, threshold }] : []
   }),
-  circuit: ["open", "half_open", "closed"]
+  circuit: { opened: 2, state: "closed" }
 }
 
 /** What the check finds wrong with a run that differs from a good one in this. */
@@ -99,8 +99,9 @@ describe("The check", () => {
   })
 
   it("finds that the outage was not met, or is not over", () => {
-    expect(wrong({ circuit: [] })).toHaveLength(1)
-    expect(wrong({ circuit: ["open", "half_open"] })).toHaveLength(1)
+    expect(wrong({ circuit: { opened: 0, state: "closed" } })).toHaveLength(1)
+    expect(wrong({ circuit: { opened: 2, state: "half_open" } })).toHaveLength(1)
+    expect(wrong({ circuit: { opened: 2, state: "open" } })).toHaveLength(1)
     expect(wrong({ offered: quakes.length })).toHaveLength(1)
   })
 })

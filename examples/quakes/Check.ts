@@ -10,8 +10,8 @@ export interface Outcome {
   readonly offered: number
   /** The alerts that the webhook received, each with the threshold that asked for it. */
   readonly alerts: ReadonlyArray<{ readonly quake: string; readonly threshold: number }>
-  /** The states that the feed's circuit went through. */
-  readonly circuit: ReadonlyArray<string>
+  /** How often the feed's circuit opened, and the state that it is in at the end. */
+  readonly circuit: { readonly opened: number; readonly state: string }
 }
 
 /** From the quake of this index on, in the order of the data set, this magnitude asks for an alert. */
@@ -92,10 +92,10 @@ const alertsImplied = (
   return { holds: true, text: `${count(alerts.length)} alerts, as the thresholds imply: ${parts.join(", then ")}` }
 }
 
-const outageMet = (circuit: ReadonlyArray<string>): Finding =>
-  circuit.includes("open") && circuit.at(-1) === "closed"
+const outageMet = ({ opened, state }: Outcome["circuit"]): Finding =>
+  opened > 0 && state === "closed"
     ? { holds: true, text: "The circuit opened in the outage, and is closed again" }
-    : { holds: false, text: `The circuit did not open and close again: ${circuit.join(", ") || "it never moved"}` }
+    : { holds: false, text: `The circuit did not open and close again: it opened ${opened} times, and is ${state}` }
 
 /** The first of the strongest, in time. */
 const strongestOf = (quakes: ReadonlyArray<Quake>): Option.Option<Quake> =>

@@ -1,14 +1,29 @@
 import type { Finding } from "./Check.js"
 import { count, millis, type Style, seconds } from "./Format.js"
-import type { Calls } from "./Stats.js"
+
+/** How calls of one kind have gone. */
+export interface Calls {
+  readonly succeeded: number
+  readonly failed: number
+  readonly timedOut: number
+  readonly rejected: number
+  readonly retried: number
+}
+
+/** How long calls of one kind took, in milliseconds. */
+export interface Latency {
+  readonly count: number
+  readonly p50: number
+  readonly p95: number
+  readonly max: number
+}
 
 /** The numbers of a run. */
 export interface Numbers {
   /** How many events of each type the store has. */
   readonly events: ReadonlyArray<readonly [type: string, count: number]>
   readonly calls: ReadonlyArray<readonly [name: string, calls: Calls]>
-  /** Milliseconds, of each call. */
-  readonly latencies: ReadonlyArray<readonly [name: string, samples: ReadonlyArray<number>]>
+  readonly latencies: ReadonlyArray<readonly [name: string, latency: Latency]>
 }
 
 /** The tables, for a terminal of 80 columns. */
@@ -31,10 +46,10 @@ export const tables = ({ events, calls, latencies }: Numbers, style: Style): Rea
   ...table(
     style,
     ["Latencies", "count", "p50", "p95", "max"],
-    latencies.map(([name, samples]) => [
+    latencies.map(([name, { count: calls, max, p50, p95 }]) => [
       name,
-      count(samples.length),
-      ...[0.5, 0.95, 1].map((q) => (samples.length === 0 ? "-" : millis(quantile(samples, q))))
+      count(calls),
+      ...[p50, p95, max].map((latency) => (calls === 0 ? "-" : millis(latency)))
     ])
   )
 ]
@@ -55,12 +70,6 @@ export const verdict = (findings: ReadonlyArray<Finding>, elapsed: number, style
 export const bar = (done: number, total: number, width: number, style: Style): string => {
   const full = Math.floor((Math.min(done, total) / total) * width)
   return style.cyan("█".repeat(full)) + style.dim("░".repeat(width - full))
-}
-
-/** The smallest sample that is at least as large as that part of all: 0.5 is the median, 1 the largest. */
-export const quantile = (samples: ReadonlyArray<number>, part: number): number => {
-  const sorted = [...samples].sort((a, b) => a - b)
-  return sorted[Math.max(0, Math.ceil(part * sorted.length) - 1)] ?? Number.NaN
 }
 
 const firstColumn = 26

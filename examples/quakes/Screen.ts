@@ -9,6 +9,13 @@ export interface Progress {
   readonly note: string
 }
 
+/** Where it is written: the standard output, if nothing else is said. */
+export interface Output {
+  readonly write: (text: string) => unknown
+  readonly isTTY?: boolean
+  readonly columns?: number
+}
+
 /** How often a terminal draws the bar anew. */
 const frame = "80 millis"
 
@@ -19,15 +26,15 @@ const parts = 5
  * Lines of text, above a bar that a terminal shows at the bottom. With `NO_COLOR`, or where the output is no terminal,
  * there is no bar, no colour and no control character, and the progress is a line from time to time.
  */
-export const makeScreen = Effect.gen(function* () {
-  const live = process.stdout.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== "dumb"
+export const makeScreen = Effect.fn(function* (output: Output = process.stdout) {
+  const live = output.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== "dumb"
   const style: Style = live ? coloured : plain
   const clearLine = live ? "\r\u001b[K" : ""
   const clock = yield* Effect.clock
   const started = clock.unsafeCurrentTimeMillis()
   const elapsed = () => clock.unsafeCurrentTimeMillis() - started
 
-  const print = (line = "") => void process.stdout.write(`${clearLine}${line}\n`)
+  const print = (line = "") => void output.write(`${clearLine}${line}\n`)
   const section = (lines: ReadonlyArray<string>) => {
     print()
     for (const line of lines) print(line === "" ? line : `  ${line}`)
@@ -36,8 +43,8 @@ export const makeScreen = Effect.gen(function* () {
     print(`${style.dim(seconds(elapsed()).padStart(7))}  ${style.bold(part.padEnd(8))}  ${what}`)
 
   const draw = ({ done, total, note }: Progress) => {
-    const width = Math.max(0, Math.min(30, (process.stdout.columns || 80) - 50))
-    process.stdout.write(
+    const width = Math.max(0, Math.min(30, (output.columns || 80) - 50))
+    output.write(
       `${clearLine}  ${bar(done, total, width, style)}  ${count(done).padStart(5)} of ${count(total)}  ${note}`
     )
   }
@@ -54,12 +61,12 @@ export const makeScreen = Effect.gen(function* () {
     happened,
     section,
     /** Shows the progress until it is interrupted. */
-    show: (progress: () => Progress) =>
-      Effect.sync(() => (live ? draw : say)(progress())).pipe(
+    show: <R>(progress: Effect.Effect<Progress, never, R>) =>
+      Effect.map(progress, live ? draw : say).pipe(
         Effect.repeat(Schedule.spaced(frame)),
-        Effect.ensuring(Effect.sync(() => process.stdout.write(clearLine)))
+        Effect.ensuring(Effect.sync(() => output.write(clearLine)))
       )
   }
 })
 
-export type Screen = Effect.Effect.Success<typeof makeScreen>
+export type Screen = Effect.Effect.Success<ReturnType<typeof makeScreen>>
