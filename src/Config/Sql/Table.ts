@@ -1,11 +1,11 @@
-import * as SqlClient from "@effect/sql/SqlClient"
+import type * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
 import type { Json } from "../../internal/json.js"
 import type { Dialect } from "../../internal/Sql/Dialect.js"
 import type { SqlFailure } from "../../internal/Sql/Failure.js"
-import { failing } from "../../internal/Sql/Guard.js"
+import { again, failing } from "../../internal/Sql/Guard.js"
+import { immediately } from "../../internal/Sql/Immediate.js"
 import { Problem } from "../Problem.js"
 import { maxValues } from "../Tree.js"
 import { around, type Edit } from "./Rows.js"
@@ -165,31 +165,6 @@ const upsert = ({ dialect, name, sql }: Table, key: string, value: Json) => {
 
 /** Comes again where another holds the lock, or was preferred, until it is interrupted. */
 const inTransaction = <A>(table: Table, work: Effect.Effect<A, SqlError | SqlFailure>): Effect.Effect<A, SqlFailure> =>
-  failing(table.dialect === "pg" ? table.sql.withTransaction(work) : immediately(table, work)).pipe(
-    Effect.retry({ while: ({ kind }) => kind === "locked", schedule: Schedule.jittered(Schedule.spaced("20 millis")) })
-  )
-
-/** How long a statement of SQLite may stop the process to wait for a lock, in milliseconds. After that it comes again. */
-const busyTimeout = 20
-
-/** A transaction that writes from the start: one that reads first may come too late to write. */
-const immediately = <A>({ sql }: Table, work: Effect.Effect<A, SqlError | SqlFailure>) =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.gen(function* () {
-      const connection = yield* restore(sql.reserve)
-      const statement = (text: string) => Effect.suspend(() => connection.executeUnprepared(text, [], undefined))
-      const [before] = yield* statement("PRAGMA busy_timeout")
-      const timeout = Number((before as { readonly timeout: unknown }).timeout) // what this pragma answers
-      yield* statement(`PRAGMA busy_timeout = ${Math.min(timeout, busyTimeout)}`)
-      return yield* statement("BEGIN IMMEDIATE").pipe(
-        Effect.zipRight(
-          restore(work).pipe(
-            Effect.provideService(SqlClient.TransactionConnection, [connection, 0]),
-            Effect.zipLeft(statement("COMMIT")),
-            Effect.onError(() => Effect.ignore(statement("ROLLBACK")))
-          )
-        ),
-        Effect.ensuring(Effect.ignore(statement(`PRAGMA busy_timeout = ${timeout}`)))
-      )
-    }).pipe(Effect.scoped)
+  failing(table.dialect === "pg" ? table.sql.withTransaction(work) : immediately(table.sql, work)).pipe(
+    Effect.retry({ while: ({ kind }) => kind === "locked", schedule: again })
   )

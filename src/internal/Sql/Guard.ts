@@ -2,6 +2,7 @@ import type { SqlError } from "@effect/sql/SqlError"
 import * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
 import { deadline } from "../deadline.js"
 import { failureOf, type SqlFailure, timedOut } from "./Failure.js"
 
@@ -17,6 +18,27 @@ export const guarded = <A, R>(
   work: Effect.Effect<A, SqlError | SqlFailure, R>,
   within: Duration.DurationInput = defaultDeadline
 ): Effect.Effect<A, SqlFailure, R> => deadline(failing(work), within, timedOut)
+
+/** `guarded`, and again as long as others hold the database locked. Where that took all the time, the failure says so. */
+export const insisting = <A, R>(
+  work: Effect.Effect<A, SqlError | SqlFailure, R>,
+  within: Duration.DurationInput = defaultDeadline
+): Effect.Effect<A, SqlFailure, R> =>
+  Effect.suspend(() => {
+    let locked: SqlFailure | undefined
+    const attempts = failing(work).pipe(
+      Effect.tapError((failure) =>
+        Effect.sync(() => {
+          if (failure.kind === "locked") locked = failure
+        })
+      ),
+      Effect.retry({ while: ({ kind }) => kind === "locked", schedule: again })
+    )
+    return deadline(attempts, within, () => locked ?? timedOut())
+  })
+
+/** Jittered, so that those who wait for one lock do not come at once. */
+export const again = Schedule.jittered(Schedule.spaced("20 millis"))
 
 /** `guarded` without a deadline. */
 export const failing = <A, R>(work: Effect.Effect<A, SqlError | SqlFailure, R>): Effect.Effect<A, SqlFailure, R> =>

@@ -3,10 +3,11 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
-import { dialectOf } from "./Dialect.js"
+import { type Dialect, dialectOf } from "./Dialect.js"
 import { type SqlFailure, wrongSchema } from "./Failure.js"
-import { failing, guarded } from "./Guard.js"
+import { insisting } from "./Guard.js"
+import { immediately } from "./Immediate.js"
+import { outside } from "./outside.js"
 
 /** One step of a schema: never changed once it is released, only followed by another. */
 export type Migration = readonly [id: number, name: string, run: Effect.Effect<unknown, SqlError, SqlClient.SqlClient>]
@@ -28,14 +29,15 @@ export const upToDate = (options: SchemaOptions): Effect.Effect<void, SqlFailure
     const sql = (yield* SqlClient.SqlClient).withoutTransforms()
     const dialect = yield* dialectOf(sql)
     const newest = options.migrations.reduce((newest, [id]) => Math.max(newest, id), 0)
-    const found = yield* guarded(versionIn(sql, dialect, options.table), options.deadline)
+    const found = yield* versionIn(sql, dialect, options.table)
     if (found > newest) return yield* Effect.fail(newer(found, newest))
     if (found === newest) return
-    const run = dialect === "pg" ? migratePostgres(sql, options) : migrateSqlite(sql, options)
-    yield* guarded(Effect.provideService(run, SqlClient.SqlClient, sql), options.deadline)
-    const reached = yield* guarded(versionIn(sql, dialect, options.table), options.deadline)
+    const run = dialect === "pg" ? migratePostgres(sql, options) : immediately(sql, migrator(options))
+    // What the Migrator complains of carries the error of the database.
+    yield* Effect.provideService(Effect.catchTag(run, "MigrationError", Effect.die), SqlClient.SqlClient, sql)
+    const reached = yield* versionIn(sql, dialect, options.table)
     if (reached > newest) return yield* Effect.fail(newer(reached, newest))
-  })
+  }).pipe(outside, (work) => insisting(work, options.deadline))
 
 const newer = (found: number, newest: number): SqlFailure =>
   wrongSchema(
@@ -43,7 +45,7 @@ const newer = (found: number, newest: number): SqlFailure =>
   )
 
 /** The last step that was taken; 0 before the first. */
-const versionIn = (sql: SqlClient.SqlClient, dialect: "sqlite" | "pg", table: string) =>
+const versionIn = (sql: SqlClient.SqlClient, dialect: Dialect, table: string) =>
   Effect.gen(function* () {
     const there =
       dialect === "pg"
@@ -54,6 +56,7 @@ const versionIn = (sql: SqlClient.SqlClient, dialect: "sqlite" | "pg", table: st
     return Number(row?.id ?? 0)
   })
 
+/** It takes a concurrent one for done, and starts with a read: on SQLite it must be in a transaction that writes. */
 const migrator = ({ migrations, table }: SchemaOptions) =>
   Migrator.make({})({
     loader: Effect.succeed(migrations.map(([id, name, run]) => [id, name, Effect.succeed(run)])),
@@ -73,26 +76,4 @@ const migratePostgres = (sql: SqlClient.SqlClient, options: SchemaOptions) =>
         )`
       )
     )
-    .pipe(Effect.zipRight(migrator(options)), Effect.catchTag("MigrationError", Effect.die), failing)
-
-/**
- * The Migrator takes a concurrent one for done, and starts with a read, which can come too late to write. So it runs in a
- * transaction that writes from the start, and those who find the file locked come again, within the deadline.
- */
-const migrateSqlite = (sql: SqlClient.SqlClient, options: SchemaOptions) =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.gen(function* () {
-      const connection = yield* sql.reserve
-      const statement = (text: string) => connection.executeUnprepared(text, [], undefined)
-      yield* statement("BEGIN IMMEDIATE")
-      yield* restore(migrator(options)).pipe(
-        Effect.provideService(SqlClient.TransactionConnection, [connection, 0]),
-        Effect.zipRight(statement("COMMIT")),
-        Effect.onError(() => Effect.ignore(statement("ROLLBACK")))
-      )
-    }).pipe(Effect.scoped)
-  ).pipe(
-    Effect.catchTag("MigrationError", Effect.die),
-    failing,
-    Effect.retry({ while: ({ kind }) => kind === "locked", schedule: Schedule.jittered(Schedule.spaced("20 millis")) })
-  )
+    .pipe(Effect.zipRight(migrator(options)))

@@ -6,11 +6,13 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
-import type { ConfigError } from "../../FoundationError.js"
+import { ConfigError } from "../../FoundationError.js"
 import { failureOf } from "./Failure.js"
-import { failing, guarded } from "./Guard.js"
+import { defaultDeadline, failing, insisting } from "./Guard.js"
+import { busyTimeout } from "./Immediate.js"
+import { acceptDuration, invalidOption } from "./Options.js"
+import { outside } from "./outside.js"
 import { unusable } from "./unusable.js"
 
 export interface SqliteOptions {
@@ -20,33 +22,34 @@ export interface SqliteOptions {
   readonly deadline?: Duration.DurationInput | undefined
 }
 
-/**
- * How long a statement waits for the lock of another process by stopping this one, in milliseconds: the driver is
- * synchronous. Who needs to wait longer comes again, and lets others run meanwhile.
- */
-const busyTimeout = 20
-
 /** A client of a SQLite file, in WAL mode. What keeps the file from being opened is a ConfigError. */
-export const sqliteClient = ({
-  deadline,
-  filename
-}: SqliteOptions): Layer.Layer<SqliteClient.SqliteClient | SqlClient.SqlClient, ConfigError> =>
-  opened(filename).pipe(
+export const sqliteClient = (
+  options: SqliteOptions
+): Layer.Layer<SqliteClient.SqliteClient | SqlClient.SqlClient, ConfigError> =>
+  Effect.gen(function* () {
+    const filename = acceptFilename(options.filename)
+    if (filename instanceof ConfigError) return yield* filename
+    const deadline = acceptDuration("sqlite.deadline", options.deadline ?? defaultDeadline)
+    if (deadline instanceof ConfigError) return yield* deadline
     // Processes that open a new file at once meet at its switch to WAL.
-    Effect.retry({ while: ({ kind }) => kind === "locked", schedule: Schedule.jittered(Schedule.spaced("20 millis")) }),
-    (opening) => guarded(opening, deadline),
-    Effect.mapError(unusable("sqlite.filename")),
-    Effect.map((sql) => Context.make(SqliteClient.SqliteClient, sql).pipe(Context.add(SqlClient.SqlClient, sql))),
-    Layer.scopedContext,
-    Layer.provide(Reactivity.layer)
-  )
+    const sql = yield* Effect.mapError(insisting(opened(filename), deadline), unusable("sqlite.filename"))
+    return Context.make(SqliteClient.SqliteClient, sql).pipe(Context.add(SqlClient.SqlClient, sql))
+  }).pipe(outside, Layer.scopedContext, Layer.provide(Reactivity.layer))
+
+/** For SQLite an empty name is a file that nobody else sees, and that is gone at the end. */
+const acceptFilename = (filename: unknown): string | ConfigError =>
+  typeof filename === "string" && filename.trim() !== ""
+    ? filename
+    : invalidOption("sqlite.filename", 'must be the path of a file, such as "service.db"')
 
 /** Each attempt has a scope of its own, so that one that fails leaves no open file. */
 const opened = (filename: string) =>
   Effect.acquireRelease(
     Effect.flatMap(Scope.make(), (scope) =>
-      SqliteClient.make({ filename }).pipe(
+      // The driver would switch to WAL before it is told how long it may stop the process for that.
+      SqliteClient.make({ filename, disableWAL: true }).pipe(
         Effect.tap((sql) => sql`PRAGMA busy_timeout = ${sql.literal(String(busyTimeout))}`),
+        Effect.tap((sql) => sql`PRAGMA journal_mode = WAL`),
         Scope.extend(scope),
         // The driver throws when it opens a file, with errors of all kinds.
         Effect.catchAllDefect((defect) => Effect.fail(failureOf(defect))),

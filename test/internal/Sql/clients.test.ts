@@ -2,11 +2,14 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as SqlClient from "@effect/sql/SqlClient"
+import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Layer, Redacted } from "effect"
+import { Effect, Layer, Redacted, Schedule } from "effect"
 import { ConfigError } from "effect-foundation/FoundationError"
-import { postgresClient } from "effect-foundation/internal/Sql/Postgres/Client"
+import { listen } from "effect-foundation/internal/Sql/Notices"
+import { type PostgresOptions, postgresClient } from "effect-foundation/internal/Sql/Postgres/Client"
 import { sqliteClient } from "effect-foundation/internal/Sql/Sqlite"
+import { startPostgres } from "../../../examples/servers/Postgres.js"
 import { sharedPostgres } from "../../support/postgres.js"
 import { makeProxy } from "../../support/proxy.js"
 
@@ -14,6 +17,8 @@ const directory = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(tmpdir(), "clients-"))),
   (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
 )
+
+const silent = { notified: () => undefined, resync: () => undefined, lost: () => undefined }
 
 const failureOf = <A>(layer: Layer.Layer<A, ConfigError>) =>
   Effect.map(Effect.flip(Effect.scoped(Layer.build(layer))), (error) => {
@@ -52,11 +57,70 @@ describe("a client of SQLite", () => {
     })
   )
 
+  it.effect("refuses what is no name of a file, which the driver would take for one that is gone at the end", () =>
+    Effect.gen(function* () {
+      for (const filename of ["", "  ", undefined as unknown as string]) {
+        expect(yield* failureOf(sqliteClient({ filename }))).toMatchObject({
+          reason: "invalid_value",
+          path: "sqlite.filename"
+        })
+      }
+    })
+  )
+
+  it.effect("refuses a deadline that is none", () =>
+    Effect.gen(function* () {
+      for (const deadline of [Number.NaN, 0, -1, Number.POSITIVE_INFINITY, "soon" as "1 second"]) {
+        expect(yield* failureOf(sqliteClient({ filename: ":memory:", deadline }))).toMatchObject({
+          reason: "invalid_value",
+          path: "sqlite.deadline"
+        })
+      }
+    })
+  )
+
   it.scopedLive("is opened by many at once, where the file is new", () =>
     Effect.gen(function* () {
       const filename = join(yield* directory, "new.db")
       const layers = Array.from({ length: 8 }, () => sqliteClient({ filename }))
       yield* Effect.forEach(layers, Layer.build, { concurrency: "unbounded" })
+    })
+  )
+})
+
+describe("a client of SQLite and a file that another holds locked", () => {
+  /** Holds the file, in the mode before WAL, until it is let go. */
+  const locked = Effect.gen(function* () {
+    const filename = join(yield* directory, "locked.db")
+    const holder = yield* Effect.provide(
+      SqlClient.SqlClient,
+      yield* Layer.build(SqliteClient.layer({ filename, disableWAL: true }))
+    )
+    yield* holder`create table things (name text)`
+    yield* holder`begin exclusive`
+    return { filename, letGo: holder`commit` }
+  })
+
+  it.scopedLive("lets others run while it waits, and opens the file when it is free", () =>
+    Effect.gen(function* () {
+      const { filename, letGo } = yield* locked
+      // Both in this process: whoever stopped it to wait would wait in vain.
+      yield* Effect.all(
+        [Layer.build(sqliteClient({ filename, deadline: "4 seconds" })), Effect.delay(letGo, "50 millis")],
+        {
+          concurrency: "unbounded"
+        }
+      )
+    })
+  )
+
+  it.scopedLive("says in time that it is locked", () =>
+    Effect.gen(function* () {
+      const { filename } = yield* locked
+      expect(yield* failureOf(sqliteClient({ filename, deadline: "100 millis" }))).toMatchObject({
+        reason: "source_unavailable",
+        context: { kind: "locked", code: "SQLITE_BUSY" }
+      })
     })
   )
 })
@@ -114,11 +178,64 @@ describe("a client of PostgreSQL", () => {
 
   it.effect("refuses what is no URL of PostgreSQL, without quoting it", () =>
     Effect.gen(function* () {
-      for (const url of ["", "host/db", "mysql://root:hunter2@host/db", "postgres://u:hunter2@ho st/db"]) {
+      for (const url of [
+        "",
+        "host/db",
+        "mysql://root:hunter2@host/db",
+        "postgres://u:hunter2@ho st/db",
+        "postgres://u:hunter2%ff@host/db",
+        "postgres://u:hunter2@host/db?sslrootcert=/not/there.pem"
+      ]) {
         const error = yield* failureOf(postgresClient({ url: Redacted.make(url) }))
         expect(error).toMatchObject({ reason: "invalid_value", path: "postgres.url" })
         expect(JSON.stringify(error)).not.toContain("hunter2")
       }
     })
+  )
+
+  it.effect("refuses options that are none", () =>
+    Effect.gen(function* () {
+      const url = "postgres://localhost:1/x"
+      const cases: ReadonlyArray<Partial<PostgresOptions>> = [
+        ...[0, -1, 1.5, Number.NaN].map((maxConnections) => ({ maxConnections })),
+        ...[0, Number.NaN, Number.POSITIVE_INFINITY, "soon" as "1 second"].map((connectTimeout) => ({
+          connectTimeout
+        })),
+        ...[0, Number.NaN, Number.POSITIVE_INFINITY, "soon" as "1 second"].map((silence) => ({ silence }))
+      ]
+      for (const options of cases) {
+        const [name] = Object.keys(options)
+        expect(yield* failureOf(postgresClient({ url, ...options })), JSON.stringify(options)).toMatchObject({
+          reason: "invalid_value",
+          path: `postgres.${name}`
+        })
+      }
+    })
+  )
+
+  it.scopedLive(
+    "leaves no connection behind where the server is frozen",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* startPostgres()
+        const sockets = () => process.getActiveResourcesInfo().filter((name) => name === "TCPSocketWrap").length
+        const before = sockets()
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const context = yield* Layer.build(postgresClient({ url: server.url }))
+            const sql = yield* Effect.provide(SqlClient.SqlClient, context)
+            yield* listen(sql, { channel: "things", pollInterval: "1 second" }, silent)
+            expect(sockets()).toBeGreaterThan(before)
+            yield* server.freeze
+            yield* Effect.forkDaemon(Effect.exit(sql`select 1`))
+            yield* Effect.sleep("10 millis")
+          })
+        )
+        yield* Effect.repeat(Effect.sync(sockets), {
+          until: (open) => open <= before,
+          schedule: Schedule.spaced("20 millis")
+        }).pipe(Effect.timeout("10 seconds"), Effect.ensuring(server.thaw))
+      }),
+    30_000
   )
 })

@@ -190,7 +190,16 @@ const ask = (client: Client, statement: string) => answering(() => client.query(
 const answering = (call: () => Promise<unknown>): Effect.Effect<void, SqlFailure> =>
   deadline(Effect.tryPromise({ try: call, catch: failureOf }), answerWithin, timedOut)
 
+/** How long a server has to close its side of a connection that has ended. */
+const closeWithin = 1_000
+
 /** Ends the connection, without waiting for a server that may not answer. */
 const drop = (client: Client): void => {
   client.end().catch(() => undefined)
+  const { stream } = client.connection
+  if (stream.destroyed) return
+  // The socket that a frozen server does not close would keep the process from ending. Of real time, as sockets are.
+  // @effect-diagnostics-next-line globalTimers:off
+  const timer = setTimeout(() => stream.destroy(), closeWithin)
+  stream.once("close", () => clearTimeout(timer))
 }
