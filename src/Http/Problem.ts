@@ -20,7 +20,7 @@ export const contentType = "application/problem+json"
  * decodes it with `HttpClientResponse.schemaBodyJson(Details)`.
  */
 export const Details = Schema.Struct({
-  /** `about:blank`, unless `types` says where the kinds of problems are described. */
+  /** `about:blank`, unless `types` says where the kinds of problems are described; that of RateLimited has a type by itself. */
   type: Schema.String,
   title: Schema.String,
   status: Schema.Int,
@@ -32,7 +32,9 @@ export const Details = Schema.Struct({
   reason: Schema.optional(Schema.String),
   correlationId: Schema.String,
   /** In whole seconds, as in the header `Retry-After`. */
-  retryAfter: Schema.optional(Schema.Int)
+  retryAfter: Schema.optional(Schema.Int),
+  /** Of RateLimited: the limit that refused. */
+  "violated-policies": Schema.optional(Schema.Array(Schema.String))
 })
 export type Details = typeof Details.Type
 
@@ -84,11 +86,19 @@ export const details = (error: FoundationError, options: Options = {}): Details 
     code: error.code,
     ...(reason === undefined ? {} : { reason }),
     correlationId: error.correlationId,
-    ...("retryAfter" in error ? { retryAfter: retryAfterSeconds(error.retryAfter) } : {})
+    ...("retryAfter" in error ? { retryAfter: retryAfterSeconds(error.retryAfter) } : {}),
+    ...(error._tag === "RateLimited" && types === undefined ? quotaExceeded(error.limiter) : {})
   }
 }
 
 const maxDetail = 1024
+
+/** The type that draft-ietf-httpapi-ratelimit-headers-11, 5 has for a limit that is used up, and its member. */
+const quotaExceeded = (limiter: string) => ({
+  type: "https://iana.org/assignments/http-problem-types#quota-exceeded",
+  title: "Request cannot be satisfied as assigned quota has been exceeded",
+  "violated-policies": [limiter]
+})
 
 /**
  * The error as a response: its {@link details} as `application/problem+json`, whatever the client accepts (RFC 9110, 12.4.1),

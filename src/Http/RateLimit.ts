@@ -119,7 +119,8 @@ export const firstOf =
  *   told to fail then.
  * - All responses of the app, also those to failures, say with `RateLimit-Policy` and `RateLimit` how the limits stand
  *   (draft-ietf-httpapi-ratelimit-headers-11); a refusal says so of the limit that refused. Times are rounded up.
- * - `RateLimit` says with `t` when the limit is whole again; where nothing is left, when the next request is admitted.
+ * - `RateLimit` says with `t` for how long no more than what is left can be used: until the limit is whole again or, where
+ *   nothing is left, until the next request is admitted.
  * - Who waits (`onExceeded: "wait"`) is answered when it is admitted.
  *
  * For `HttpRouter.use`, `HttpServer.serve` and `HttpApiBuilder.serve`; {@link make} for `HttpLayerRouter`. Throws a ConfigError, when it is made, if

@@ -46,8 +46,9 @@ describe("RateLimit.middleware", () => {
       ])
       expect(refused.headers["content-type"]).toBe("application/problem+json")
       expect(JSON.parse(refused.body)).toEqual({
-        type: "about:blank",
-        title: "Too Many Requests",
+        type: "https://iana.org/assignments/http-problem-types#quota-exceeded",
+        title: "Request cannot be satisfied as assigned quota has been exceeded",
+        "violated-policies": ["api"],
         status: 429,
         detail: "The limit of 2 in 1500 ms is used up; try again in 2 s.",
         code: "rate_limited",

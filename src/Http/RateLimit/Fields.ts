@@ -17,7 +17,7 @@ export interface PolicyItem {
 export interface LimitItem {
   readonly name: string
   readonly remaining: number
-  /** In how many seconds there will be more. */
+  /** For how many seconds no more than that can be used (the "effective window"). */
   readonly reset: number
   readonly partition: string | undefined
 }
