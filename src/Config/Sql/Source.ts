@@ -1,10 +1,12 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type { ConfigError } from "../../FoundationError.js"
+import { ConfigError } from "../../FoundationError.js"
 import { dialectOf } from "../../internal/Sql/Dialect.js"
 import { defaultDeadline, guarded } from "../../internal/Sql/Guard.js"
 import { acceptPrefix } from "../../internal/Sql/Names.js"
+import { acceptDuration } from "../../internal/Sql/Options.js"
+import { outside } from "../../internal/Sql/outside.js"
 import { upToDate } from "../../internal/Sql/Schema.js"
 import { failure } from "../Failure.js"
 import { Problem } from "../Problem.js"
@@ -36,8 +38,12 @@ export interface TableOptions {
 export const openTable = (client: SqlClient.SqlClient, options: TableOptions): Effect.Effect<Source, ConfigError> =>
   Effect.gen(function* () {
     const prefix = acceptPrefix(options.prefix)
-    if (typeof prefix !== "string") return yield* prefix
-    const { deadline = defaultDeadline, pollInterval = "250 millis", writable = false } = options
+    if (prefix instanceof ConfigError) return yield* prefix
+    const deadline = acceptDuration("config.deadline", options.deadline ?? defaultDeadline)
+    if (deadline instanceof ConfigError) return yield* deadline
+    const pollInterval = acceptDuration("config.pollInterval", options.pollInterval ?? "250 millis")
+    if (pollInterval instanceof ConfigError) return yield* pollInterval
+    const { writable = false } = options
     const name = options.name ?? `${prefix}_config`
     const table = yield* Effect.mapError(opened(client, `${prefix}_config`, deadline), unusable(name))
     const place = yield* Effect.mapError(guarded(lookedUp(table), deadline), unusable(name))
@@ -51,7 +57,7 @@ export const openTable = (client: SqlClient.SqlClient, options: TableOptions): E
       seen = known.revision
       return known.record
     }
-    const read = guarded(Effect.disconnect(contents(table)), deadline).pipe(
+    const read = guarded(outside(Effect.disconnect(contents(table))), deadline).pipe(
       Effect.tapError(() =>
         Effect.sync(() => {
           seen = undefined
@@ -103,7 +109,7 @@ export const openTable = (client: SqlClient.SqlClient, options: TableOptions): E
     const watch = watchTable(client, {
       channel: place.channel,
       // Not traced: four times a second it would be most of what a trace shows.
-      revision: Effect.withTracerEnabled(guarded(Effect.disconnect(revision(table)), deadline), false),
+      revision: Effect.withTracerEnabled(guarded(outside(Effect.disconnect(revision(table))), deadline), false),
       seen: () => seen,
       pollInterval
     })
@@ -115,17 +121,16 @@ export const openTable = (client: SqlClient.SqlClient, options: TableOptions): E
       ...(writable ? { store } : {}),
       ...(options.watch === false ? {} : { watch })
     }
-  })
+  }).pipe(outside)
 
 /** The table, made where there is none. */
 const opened = (client: SqlClient.SqlClient, name: string, deadline: Duration.DurationInput) => {
   const sql = client.withoutTransforms()
-  const made = upToDate({ table: `${name}_migrations`, migrations: migrations(name), deadline }).pipe(
+  return upToDate({ table: `${name}_migrations`, migrations: migrations(name), deadline }).pipe(
     Effect.provideService(SqlClient.SqlClient, sql),
     Effect.zipRight(dialectOf(sql)),
     Effect.map((dialect): Table => ({ sql, dialect, name }))
   )
-  return guarded(made, deadline)
 }
 
 /** The channel that its triggers notify, which is of the schema that it is in, and whether this user may write to it. */

@@ -1,3 +1,4 @@
+import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -30,7 +31,7 @@ const longestRest = Duration.seconds(10)
  * that a failing read tells of it; then none until it answers again.
  */
 export const watchTable = (
-  sql: Parameters<typeof listen>[0],
+  sql: SqlClient.SqlClient,
   { channel, pollInterval, revision, seen }: WatchOptions
 ): Stream.Stream<void> =>
   Stream.unwrapScoped(
