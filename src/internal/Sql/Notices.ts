@@ -5,6 +5,7 @@ import type * as Scope from "effect/Scope"
 import { monotonicMicros } from "../monotonic.js"
 import { dialectOf } from "./Dialect.js"
 import type { SqlFailure } from "./Failure.js"
+import { outside } from "./outside.js"
 
 /** Who is told of changes that others make in the database. All three are called in one step and must not throw. */
 export interface Listener {
@@ -48,7 +49,8 @@ export const listen = (
   )
 
 /** `data_version` is another number when another connection has committed to the file since: a read of one counter. */
-const pollVersion = (sql: SqlClient.SqlClient, { pollInterval }: NoticesOptions, listener: Listener) => {
+const pollVersion = (client: SqlClient.SqlClient, { pollInterval }: NoticesOptions, listener: Listener) => {
+  const sql = client.withoutTransforms()
   let seen: unknown
   const look = Effect.clockWith((clock) => {
     const began = monotonicMicros(clock)
@@ -59,7 +61,10 @@ const pollVersion = (sql: SqlClient.SqlClient, { pollInterval }: NoticesOptions,
     })
   }).pipe(
     // A file that cannot be read now is looked at again; whoever reads it hears of it.
-    Effect.catchAllCause(() => Effect.void)
+    Effect.catchAllCause(() => Effect.void),
+    // It belongs to nobody's request.
+    Effect.withTracerEnabled(false),
+    outside
   )
   return Effect.delay(look, pollInterval).pipe(Effect.forever, Effect.forkScoped, Effect.zipRight(look))
 }

@@ -25,6 +25,8 @@ const pingEvery = Duration.seconds(2)
 const answerWithin = Duration.seconds(3)
 /** From 50 ms up to 1 s between attempts to connect, jittered so that the processes of a fleet do not come at once. */
 const backoff = Schedule.exponential("50 millis").pipe(Schedule.union(Schedule.spaced("1 second")), Schedule.jittered)
+/** Between the loss of a connection that stood and the next attempt: a server may end each as soon as it stands. */
+const rest = Schedule.jittered(Schedule.spaced("50 millis"))
 
 /** The connections by client, and how many listen over each. */
 const shared = new WeakMap<object, Shared>()
@@ -124,11 +126,11 @@ class Connection {
     })
 
   /** Connects, and again whenever the connection is lost, until it is interrupted. */
-  readonly run: Effect.Effect<never> = Effect.suspend(() => this.once).pipe(
+  readonly run: Effect.Effect<unknown> = Effect.suspend(() => this.once).pipe(
     Effect.ensuring(Deferred.succeed(this.tried, undefined)),
     Effect.retry(backoff),
     Effect.orDie, // the backoff has no end
-    Effect.forever
+    Effect.repeat(rest)
   )
 
   /** One connection from its making to its loss. A loss after it stood is no failure, so that the backoff starts anew. */
