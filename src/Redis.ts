@@ -11,7 +11,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { ConfigError } from "./FoundationError.js"
 import { type Client, clientOver, connect as connectClient, type Argument as RedisArgument } from "./Redis/Client.js"
-import { clientOf, disconnect, type IoRedis as IoRedisType, linkOf } from "./Redis/IoRedis.js"
+import { clientOf, disconnect, type IoRedis as IoRedisType, keyspaceOf, linkOf } from "./Redis/IoRedis.js"
 import type { Done } from "./Redis/Lane.js"
 import { gap, type Notification as RedisNotification } from "./Redis/Notification.js"
 import type {
@@ -47,6 +47,11 @@ export declare namespace Redis {
   interface Service {
     /** Whether this is a cluster, where all keys of one script must be in one slot: have the same hash tag. */
     readonly isCluster: boolean
+    /**
+     * Where the keys are, among all that one server has: the database, and what the client puts before keys. Channels are
+     * not kept apart by either: what is published to the readers of certain keys goes to a channel that names this.
+     */
+    readonly keyspace: string
     /**
      * Runs the script, with one command where Redis knows it, and waits at most so many milliseconds for the answer. It is
      * sent once: where the answer does not come, the script may have run (`timeout`, `connection_lost`) or not.
@@ -134,6 +139,7 @@ const make = (
     }
     const service: Redis.Service = {
       isCluster: io.isCluster,
+      keyspace: keyspaceOf(io),
       run: (script, keys, args, millis) => answerOf((done) => client.run(script, keys, args, millis, done)),
       unsafeRun: (script, keys, args, millis, done) => client.run(script, keys, args, millis, done),
       notifications: (channel) =>

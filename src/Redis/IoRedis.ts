@@ -73,6 +73,10 @@ export const clientOf = (target: Target): IoRedis => {
   }
 }
 
+/** The database, and what the client puts before keys. */
+export const keyspaceOf = (io: IoRedis): string =>
+  `${io instanceof Cluster ? 0 : (io.options.db ?? 0)}${io.options.keyPrefix ?? ""}`
+
 /** Ends it. What it says of that, nobody listens to. */
 export const disconnect = (io: IoRedis): void => {
   io.on("error", () => undefined)

@@ -360,6 +360,56 @@ describeRedis("the clock of Redis", () => {
   )
 })
 
+describeRedis("what a rate is judged by", () => {
+  const start = 1_700_000_000_000_000
+  const begin = (window: RateTrip["window"]) =>
+    Effect.gen(function* () {
+      const redis = yield* Redis
+      const keys = keysOf(yield* freshPrefix, "rate")
+      const trip = { type: "rate", window, failureRate: 0.5, minimumCalls: 4, slow: undefined } as const
+      const counting = countingOf(trip, keys.circuit)
+      const run = (time: number, script: Redis.Script, args: ReadonlyArray<string>) =>
+        Effect.map(
+          redis.run(
+            script,
+            [keys.circuit, keys.probes, ...counting.keys],
+            [String(time), "rate", "rate", "1", "0", ...args],
+            2000
+          ),
+          (raw) => replyOf(raw) ?? Effect.runSync(Effect.dieMessage("no reply"))
+        )
+      const { view } = yield* run(start, Scripts.acquire, ["1000000", "a"])
+      const count = (time: number, digits: string) =>
+        Effect.map(
+          run(time, Scripts.countRate, [String(view.generation), digits, "200000", ...counting.args]),
+          ({ view }) => view.state
+        )
+      return { count, keys: counting.keys }
+    })
+
+  it.scopedLive("leaves the window in time where the clock went back", () =>
+    Effect.gen(function* () {
+      const { count } = yield* begin({ type: "time", micros: 1_000_000 })
+      const back = start - 3_600_000_000
+      yield* count(start, "000000000000")
+      yield* count(back, "0")
+      expect(yield* count(back + 1_100_000, "0011")).toBe("open")
+    }).pipe(Effect.provide(layer))
+  )
+
+  it.scopedLive("is counted anew where Redis has thrown away a part of it", () =>
+    Effect.gen(function* () {
+      const { command } = yield* sharedRedis
+      const { count, keys } = yield* begin({ type: "count", size: 8 })
+      yield* count(start, "10000010")
+      yield* command("DEL", keys[1] ?? "")
+      expect(yield* count(start, "00000000")).toBe("closed")
+      expect(yield* count(start, "10010")).toBe("closed")
+      expect(yield* count(start, "11")).toBe("open")
+    }).pipe(Effect.provide(layer))
+  )
+})
+
 it("every message is read as it was written", () => {
   expect(messageOf("pay%007bments 1700000000000001 0 open 200000 1 0 failures:5 - closed>open:failures")).toEqual({
     name: "pay{ments",

@@ -48,6 +48,11 @@ export class AdvisedCircuit implements BackendCircuit, Listening {
   private advisedUntil: ReadonlyArray<number> = []
   /** What operators did last that this circuit has followed; none before it was read for the first time. */
   private followed: number | undefined
+  /** When that came. */
+  private followedAt = Number.NEGATIVE_INFINITY
+  /** What the first reading has changed here: the subscribers hear of it by notification, or heard of it before. */
+  private isFirst = false
+  private untold: Move | undefined
   private rereadFrom = Number.NEGATIVE_INFINITY
   private isReading = false
   private isAttached = false
@@ -57,10 +62,11 @@ export class AdvisedCircuit implements BackendCircuit, Listening {
     private readonly store: Store,
     private readonly name: string,
     private terms: Terms,
-    moved: (move: Move) => void
+    private readonly moved: (move: Move) => void
   ) {
     this.circuit = new MemoryCircuit(terms, (move) => {
-      moved(move)
+      if (this.isFirst) this.untold = move
+      else moved(move)
       if (move.to === "open") this.advise()
     })
   }
@@ -72,12 +78,7 @@ export class AdvisedCircuit implements BackendCircuit, Listening {
 
   acquire(terms: Terms, fiber: RuntimeFiber): Answer<Permit | Rejection> {
     if (!this.isAttached) this.attach()
-    const inForce = this.inForce(terms)
-    if (this.followed !== undefined || this.store.isDown()) return this.circuit.acquire(inForce, fiber)
-    return Effect.async((resume) => {
-      this.waiting.push(() => resume(Effect.sync(() => this.circuit.acquire(this.inForce(terms), fiber))))
-      this.read()
-    })
+    return this.whenRead(() => this.circuit.acquire(this.inForce(terms), fiber))
   }
 
   settle(
@@ -93,9 +94,10 @@ export class AdvisedCircuit implements BackendCircuit, Listening {
 
   control(control: Control, terms: Terms, fiber: RuntimeFiber): Answer<void, StoreUnavailable> {
     if (control !== "reset" && !this.isAttached) this.attach()
+    const since = this.store.now()
     return Effect.async((resume) =>
       this.store.send(Scripts.control, this.name, terms, [control], (error, reply) => {
-        if (reply !== undefined) this.follow(reply.view)
+        if (reply !== undefined) this.follow(reply.view, since)
         resume(
           error === undefined ? Effect.void : Effect.fail(unavailable(this.name, error.message, correlationIdOf(fiber)))
         )
@@ -103,8 +105,8 @@ export class AdvisedCircuit implements BackendCircuit, Listening {
     )
   }
 
-  standing(terms: Terms, fiber: RuntimeFiber): Standing {
-    return this.circuit.standing(this.inForce(terms), fiber)
+  standing(terms: Terms, fiber: RuntimeFiber): Answer<Standing> {
+    return this.whenRead(() => this.circuit.standing(this.inForce(terms), fiber))
   }
 
   idle(): boolean {
@@ -116,8 +118,13 @@ export class AdvisedCircuit implements BackendCircuit, Listening {
     this.store.detach(this.name, this)
   }
 
-  hear({ view }: Message): void {
-    this.follow(view)
+  hear({ moves, view }: Message): void {
+    const { untold } = this
+    if (untold !== undefined && moves.length > 0) {
+      this.untold = undefined
+      if (view.generation === this.followed) this.moved(untold)
+    }
+    this.follow(view, undefined)
   }
 
   doubt(): void {
@@ -131,6 +138,16 @@ export class AdvisedCircuit implements BackendCircuit, Listening {
   private attach(): void {
     this.isAttached = true
     this.store.attach(this.name, this)
+  }
+
+  /** Answers at once where the circuit was read before, or cannot be read now; else when it has been read. */
+  private whenRead<A>(answer: () => A): Answer<A> {
+    const cannot = this.store.isDown() || (!this.isReading && this.store.now() < this.rereadFrom)
+    if (this.followed !== undefined || cannot) return answer()
+    return Effect.async((resume) => {
+      this.waiting.push(() => resume(Effect.sync(answer)))
+      this.read()
+    })
   }
 
   private inForce(terms: Terms): Terms {
@@ -162,9 +179,12 @@ export class AdvisedCircuit implements BackendCircuit, Listening {
   }
 
   private look(done: Done): void {
-    this.rereadFrom = this.store.now() + this.store.settings.staleness / 2
+    const since = this.store.now()
+    this.rereadFrom = since + this.store.settings.staleness / 2
     this.store.send(Scripts.look, this.name, this.terms, ["local"], (error, reply) => {
-      if (reply !== undefined) this.follow(reply.view)
+      if (reply !== undefined) this.follow(reply.view, since)
+      if (error?.reason !== "refused") this.store.accepted(this)
+      else if (this.isAttached) this.store.refused(this, error.message)
       done(error, reply)
       const { waiting } = this
       this.waiting = []
@@ -180,18 +200,23 @@ export class AdvisedCircuit implements BackendCircuit, Listening {
     }
   }
 
-  private follow({ advice, generation, state }: View): void {
+  /** Does as operators did, by the answer to what was asked at `since`, or by the news. */
+  private follow({ advice, generation, state }: View, since: number | undefined): void {
     const now = this.store.now()
     this.advisedUntil = advice.filter(({ adviser }) => adviser !== this.store.id).map(({ length }) => now + length)
     const { followed } = this
-    const steps = followed === undefined ? undefined : generation - followed
-    if (steps !== undefined && steps <= 0 && -steps < madeAnew) return
+    const steps = followed === undefined ? 0 : generation - followed
+    // An answer to what was asked after the last news is newer, whatever its number: Redis may have lost some.
+    if (followed !== undefined && steps <= 0 && (steps === 0 || since === undefined || since < this.followedAt)) return
     this.followed = generation
+    this.followedAt = now
+    this.isFirst = followed === undefined && since !== undefined
     if (state === "forced_open") this.circuit.control("force_open", this.terms)
     else if (state === "disabled") this.circuit.control("disable", this.terms)
     // Redis has lost what operators did: what they forced is over, as it is for those who start now.
-    else if (steps === undefined || Math.abs(steps) >= madeAnew) this.release()
+    else if (followed === undefined || steps < 0 || steps >= madeAnew) this.release()
     else this.circuit.control("reset", this.terms)
+    this.isFirst = false
   }
 
   private release(): void {

@@ -14,5 +14,5 @@ export const keysOf = (prefix: string, name: string) => {
   return { circuit, probes: `${circuit}:probes` }
 }
 
-/** The channel of all circuits under a prefix. */
-export const channelOf = (prefix: string): string => `${prefix}:circuits`
+/** The channel of all circuits under a prefix. Redis keeps keys of one name apart by database, and channels it does not. */
+export const channelOf = (prefix: string, keyspace: string): string => `${prefix}:circuits:${keyspace}`

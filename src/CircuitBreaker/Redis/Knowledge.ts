@@ -19,8 +19,11 @@ export class Knowledge {
   private since = Number.NEGATIVE_INFINITY
   /** The change that the subscribers have heard of last. */
   private told: { readonly generation: number; readonly state: State } | undefined
-  /** A generation whose beginning they should hear of by notification, seen at an earlier reading. */
-  private expected = 0
+  /** The generation that was there when this process began to use the circuit, and the last that was heard of. */
+  private begunWith = 0
+  private heard = 0
+  /** What an answer has shown, of whose beginning they should hear by notification. */
+  private expected: { readonly generation: number; readonly state: State; readonly at: number } | undefined
   private isCatchingUp = false
 
   constructor(
@@ -56,20 +59,32 @@ export class Knowledge {
 
   /** Takes the answer to what was asked at `since`. */
   learn({ moves, view }: Reply, since: number, now: number): void {
-    this.told ??= { generation: view.generation - moves, state: view.state }
+    if (this.told === undefined) {
+      this.begunWith = view.generation - moves
+      this.told = { generation: this.begunWith, state: view.state }
+    }
     this.take(view, since, now)
     // What does not exist in Redis yet, the next call makes.
     this.freshUntil = view.generation === 0 ? Number.NEGATIVE_INFINITY : since + this.staleness
     this.rereadFrom = since + this.staleness / 2
     // Notifications tell of each change, in their order. Where they fail to, what has come of it is told.
     if (moves > 0) return
-    const { generation, state } = this.told
-    const isMissed = view.generation > generation && this.expected > generation
-    if (isMissed || (this.isCatchingUp && (view.generation !== generation || view.state !== state))) {
-      this.told = { generation: view.generation, state: view.state }
-      if (view.state !== state) this.moved({ from: state, to: view.state, reason: "synchronized" })
-    } else if (view.generation > generation) this.expected = view.generation
+    const { expected } = this
+    if (this.isCatchingUp) this.catchUp(view)
+    else if (expected !== undefined && now - expected.at >= this.staleness / 4) this.catchUp(expected)
     this.isCatchingUp = false
+    if (this.expected === undefined && view.generation > this.told.generation) {
+      this.expected = { generation: view.generation, state: view.state, at: now }
+    }
+  }
+
+  /** Tells what has come of changes that were not heard of. */
+  private catchUp({ generation, state }: { readonly generation: number; readonly state: State }): void {
+    const from = this.told?.state ?? state
+    this.expected = undefined
+    this.heard = generation
+    this.told = { generation, state }
+    if (from !== state) this.moved({ from, to: state, reason: "synchronized" })
   }
 
   /** Tells of a change that the circuit made which stands in for the fleet's. */
@@ -79,8 +94,12 @@ export class Knowledge {
   }
 
   private tell(generation: number, move: Move): void {
-    if (this.told !== undefined && generation <= this.told.generation) return
-    this.told = { generation, state: move.to }
+    const isNewer = this.told === undefined || generation > this.told.generation
+    // What the first answer has overtaken was told nowhere yet.
+    if (!isNewer && (generation > this.begunWith || generation <= this.heard)) return
+    this.heard = generation
+    if (isNewer) this.told = { generation, state: move.to }
+    if (this.expected !== undefined && generation >= this.expected.generation) this.expected = undefined
     this.moved(move)
   }
 

@@ -197,8 +197,11 @@ local size, width = tonumber(ARGV[13]), tonumber(ARGV[14])
 local w = {}
 local all = redis.call('HGETALL', H)
 for i = 1, #all, 2 do w[all[i]] = tonumber(all[i + 1]) end
--- What was counted in another stretch is forgotten.
-if w.gen ~= gen then w = { gen = gen } end
+local number = width and math.floor(now / width)
+-- What was counted in another stretch is forgotten; and what time that went back would keep, or a ring that is gone.
+if w.gen ~= gen or (width and (w.place or 0) > number + 10) or (size and redis.call('STRLEN', R) < (w.calls or 0)) then
+  w = { gen = gen }
+end
 local calls, failed, slow, place = w.calls or 0, w.failed or 0, w.slow or 0, w.place or 0
 
 local function count(outcome, by)
@@ -209,7 +212,6 @@ end
 
 local written = {}
 if not size then
-  local number = math.floor(now / width)
   local steps = math.min(number - place, 10)
   for i = 1, steps do
     local slot = (number - steps + i) % 10
@@ -266,13 +268,18 @@ end
 return answer('done')
 `
 
-/** The circuit as it stands. One that was never used is made only where 6 says that circuits are local. */
+/**
+ * The circuit as it stands. One that was never used is made only where 6 says that circuits are local, or to write, which
+ * shows whether Redis takes that in.
+ */
 const lookStep = `
 if ARGV[6] == 'local' then
   advise()
   return answer('known')
 end
-if not known then
+if ARGV[6] == 'write' then
+  changed = true
+elseif not known then
   gen, changed = 0, false
   return answer('unknown')
 end

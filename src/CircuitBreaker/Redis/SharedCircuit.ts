@@ -1,27 +1,23 @@
 import * as Effect from "effect/Effect"
-import { correlationIdOf } from "../../CorrelationId.js"
 import type { StoreUnavailable } from "../../FoundationError.js"
 import { type Answer, after } from "../../internal/answer.js"
-import { waitOf } from "../../internal/monotonic.js"
 import type { RuntimeFiber } from "../../internal/policiesInForce.js"
 import type { RedisError } from "../../Redis/RedisError.js"
+import type { Redis } from "../../Redis.js"
 import type { BackendCircuit, Control, Standing } from "../Backend.js"
-import { type Move, type Outcome, Permit, Rejection } from "../Circuit.js"
+import { type Move, type Outcome, type Permit, Rejection } from "../Circuit.js"
 import { delaysOf } from "../Delays.js"
-import { MemoryCircuit } from "../Memory.js"
 import type { Terms } from "../Policy.js"
+import { Fallback } from "./Fallback.js"
 import { keysOf } from "./Keys.js"
 import { Knowledge, waitOn } from "./Knowledge.js"
-import { FleetPermit, LocalPermit, uncounted } from "./Permits.js"
+import { FleetPermit, LocalPermit } from "./Permits.js"
+import { Probes } from "./Probes.js"
 import { Proposals } from "./Proposals.js"
 import { Reports } from "./Reports.js"
 import * as Scripts from "./Scripts.js"
-import type { Listening, Store } from "./Store.js"
-import { unavailable } from "./Unavailable.js"
+import type { Done, Listening, Store } from "./Store.js"
 import { countingOf, digitOf, type Message, type Reply } from "./Wire.js"
-
-/** For how long a circuit that Redis refuses to decide on is left alone, in microseconds: it may be that a key is not ours. */
-const refusedFor = 500_000
 
 /** The circuit of all processes, as one of them sees it. */
 export class SharedCircuit implements BackendCircuit, Listening {
@@ -34,9 +30,8 @@ export class SharedCircuit implements BackendCircuit, Listening {
   private readonly reports: Reports
   /** Those who wait for the answer to another call, where it nearly always is theirs too. */
   private waiting: Array<() => void> | undefined
-  private local: MemoryCircuit | undefined
-  private refusedUntil = Number.NEGATIVE_INFINITY
-  private refusal = ""
+  private readonly probes: Probes
+  private readonly fallback: Fallback
 
   constructor(
     private readonly store: Store,
@@ -47,13 +42,15 @@ export class SharedCircuit implements BackendCircuit, Listening {
     this.knowledge = new Knowledge(store.settings.staleness, moved)
     this.delays = new Proposals(delaysOf(terms.policy))
     this.reports = new Reports((generation, outcomes, done) => this.report(generation, outcomes, done))
+    this.probes = new Probes(store, (script, args, done) => this.send(script, args, done))
+    this.fallback = new Fallback(store, name, this.knowledge, (done) => this.tryAgain(done))
   }
 
   pass(terms: Terms): Permit | undefined {
     if (terms !== this.terms) this.adopt(terms)
-    if (this.store.down) return undefined
-    const { knowledge, store } = this
-    const now = store.now()
+    if (this.fallback.isInForce) return undefined
+    const { knowledge } = this
+    const now = this.store.now()
     if (now >= knowledge.rereadFrom) {
       if (now >= knowledge.freshUntil) return undefined
       this.read()
@@ -65,7 +62,7 @@ export class SharedCircuit implements BackendCircuit, Listening {
     if (terms !== this.terms) this.adopt(terms)
     if (!this.isAttached) this.attach()
     const now = this.store.now()
-    if (this.isOut(now)) return this.acquireWithout(fiber)
+    if (this.fallback.isOut(now)) return this.fallback.acquire(terms, fiber)
     return this.known(now) ?? this.ask(fiber, now)
   }
 
@@ -105,30 +102,30 @@ export class SharedCircuit implements BackendCircuit, Listening {
   control(control: Control, terms: Terms, fiber: RuntimeFiber): Answer<void, StoreUnavailable> {
     if (terms !== this.terms) this.adopt(terms)
     if (control !== "reset" && !this.isAttached) this.attach()
-    if (this.store.isDown()) return Effect.fail(this.unavailable(fiber, undefined))
+    if (this.store.isDown()) return Effect.fail(this.fallback.unavailable(fiber, undefined))
     return this.request(Scripts.control, [control]).pipe(
       Effect.matchEffect({
-        onSuccess: () => Effect.void,
-        onFailure: (error) => Effect.fail(this.unavailable(fiber, error))
+        onSuccess: () => Effect.sync(() => this.accepted()),
+        onFailure: (error) => Effect.fail(this.fallback.unavailable(fiber, error))
       })
     )
   }
 
   standing(terms: Terms, fiber: RuntimeFiber): Answer<Standing, StoreUnavailable> {
     if (terms !== this.terms) this.adopt(terms)
-    if (this.isOut(this.store.now())) return this.standingWithout(fiber)
+    if (this.fallback.isOut(this.store.now())) return this.fallback.standing(terms, fiber)
     return this.request(Scripts.look, [""]).pipe(
       Effect.matchEffect({
         onSuccess: ({ view: { state, wait } }) =>
           Effect.succeed({ state, retryAfter: state === "forced_open" ? this.delays.last : wait }),
-        onFailure: (error) => this.standingWithout(fiber, error)
+        onFailure: (error) => this.fallback.standing(terms, fiber, error)
       })
     )
   }
 
   idle(): boolean {
     const { view } = this.knowledge
-    return view === undefined || view.state === "closed"
+    return (view === undefined || view.state === "closed") && this.fallback.isIdle()
   }
 
   forget(): void {
@@ -142,7 +139,7 @@ export class SharedCircuit implements BackendCircuit, Listening {
 
   doubt(): void {
     this.knowledge.doubt()
-    if (!this.store.down) this.local = undefined
+    if (!this.store.down) this.fallback.end()
   }
 
   reread(done: () => void): void {
@@ -160,11 +157,6 @@ export class SharedCircuit implements BackendCircuit, Listening {
     if (this.terms.policy.resetTimeout !== terms.policy.resetTimeout)
       this.delays = new Proposals(delaysOf(terms.policy))
     this.terms = terms
-  }
-
-  /** Whether Redis does not decide on this circuit now. */
-  private isOut(now: number): boolean {
-    return this.store.isDown() || now < this.refusedUntil
   }
 
   /** The decision, where what is known suffices. */
@@ -210,7 +202,7 @@ export class SharedCircuit implements BackendCircuit, Listening {
   /** After another has asked. */
   private askAgain(fiber: RuntimeFiber, since: number): Effect.Effect<Permit | Rejection, StoreUnavailable> {
     const now = this.store.now()
-    if (this.isOut(now)) return asEffect(this.acquireWithout(fiber))
+    if (this.fallback.isOut(now)) return asEffect(this.fallback.acquire(this.terms, fiber))
     const known = this.known(now)
     return known === undefined ? this.ask(fiber, since) : Effect.succeed(known)
   }
@@ -221,7 +213,7 @@ export class SharedCircuit implements BackendCircuit, Listening {
     token: string
   ): Effect.Effect<Permit | Rejection, StoreUnavailable> {
     const [word, hold] = verdict.split(" ")
-    if (word === "probe") return Effect.succeed(this.probe(view.generation, token, Number(hold)))
+    if (word === "probe") return Effect.succeed(this.probes.take(view.generation, token, Number(hold)))
     if (word === "reject" && view.state !== "closed" && view.state !== "disabled") {
       const retryAfter = view.state === "forced_open" ? this.delays.last : waitOn(view)
       return Effect.succeed(new Rejection(view.state, retryAfter, view.because))
@@ -241,48 +233,16 @@ export class SharedCircuit implements BackendCircuit, Listening {
     error: RedisError | undefined
   ): Effect.Effect<Permit | Rejection, StoreUnavailable> {
     // It may have been carried out: then there is a place that nobody takes.
-    if (error?.reason === "timeout" || error?.reason === "connection_lost") {
-      this.store.owe(() => this.send(Scripts.settle, ["", token, "ignore", "0"], () => undefined))
-    }
-    return asEffect(this.acquireWithout(fiber, error))
-  }
-
-  private probe(generation: number, token: string, hold: number): FleetPermit {
-    const permit = new FleetPermit(generation, token)
-    const { lease } = this.store.settings
-    if (lease < hold) permit.renewal = this.store.fork(this.renewing(permit, token, this.store.now() + hold))
-    return permit
-  }
-
-  /** Keeps the place of the probe while it runs, for no longer than the policy lets a probe hold it. */
-  private renewing({ generation }: Permit, token: string, until: number): Effect.Effect<void> {
-    const { lease } = this.store.settings
-    const renew = Effect.async<boolean>((resume) => {
-      const left = Math.min(lease, until - this.store.now())
-      if (left <= 0) return resume(Effect.succeed(false))
-      this.send(Scripts.renew, [String(generation), token, String(Math.ceil(left))], (_, reply) =>
-        resume(Effect.succeed(reply?.verdict !== "late"))
-      )
-    })
-    return Effect.repeat(Effect.delay(renew, waitOf(lease / 3)), { while: (isHeld) => isHeld }).pipe(Effect.asVoid)
+    if (error?.reason === "timeout" || error?.reason === "connection_lost") this.probes.giveBack(token)
+    return asEffect(this.fallback.acquire(this.terms, fiber, error))
   }
 
   private settleProbe(permit: FleetPermit, token: string, outcome: Outcome, slow: boolean): Answer<void> {
-    permit.renewal?.unsafeInterruptAsFork(permit.renewal.id())
-    const { generation } = permit
     const { view } = this.knowledge
-    if (view !== undefined && view.generation > generation) return undefined
+    if (view !== undefined && view.generation > permit.generation) return this.probes.leave(permit)
     // A slow answer is no recovery, where slow calls are what the circuit watches.
-    const word = outcome === "ignore" ? "ignore" : outcome === "failure" || slow ? "failure" : "success"
-    const args = [String(generation), token, word, this.proposal()]
-    return Effect.async<void>((resume) =>
-      this.send(Scripts.settle, args, (error) => {
-        // To say it twice changes nothing: a token is settled once.
-        if (error !== undefined && error.reason !== "refused")
-          this.store.owe(() => this.send(Scripts.settle, args, () => undefined))
-        resume(Effect.void)
-      })
-    )
+    const judged = outcome === "success" && slow ? "failure" : outcome
+    return this.probes.settle(permit, token, judged, this.proposal())
   }
 
   private proposal(): string {
@@ -314,7 +274,25 @@ export class SharedCircuit implements BackendCircuit, Listening {
     })
   }
 
-  private request(script: Parameters<Store["send"]>[0], args: ReadonlyArray<string>): Effect.Effect<Reply, RedisError> {
+  /** Whether Redis decides on this circuit again, having refused to: whether it takes in what is written. */
+  private tryAgain(done: () => void): void {
+    const since = this.store.now()
+    const learn = this.answered(since, done)
+    this.store.send(Scripts.look, this.name, this.terms, ["write"], (error, reply) => {
+      if (reply !== undefined) this.accepted()
+      learn(error, reply)
+    })
+  }
+
+  /** Redis has taken in what was written: what it refused to decide on before is to be read anew. */
+  private accepted(): void {
+    if (!this.fallback.isRefused) return
+    this.fallback.accepted()
+    this.store.accepted(this)
+    this.knowledge.doubt()
+  }
+
+  private request(script: Redis.Script, args: ReadonlyArray<string>): Effect.Effect<Reply, RedisError> {
     return Effect.async((resume) =>
       this.send(script, args, (error, reply) => {
         if (reply !== undefined) resume(Effect.succeed(reply))
@@ -323,67 +301,20 @@ export class SharedCircuit implements BackendCircuit, Listening {
     )
   }
 
-  private send(
-    script: Parameters<Store["send"]>[0],
-    args: ReadonlyArray<string>,
-    done: (error: RedisError | undefined, reply: Reply | undefined) => void
-  ): void {
+  private send(script: Redis.Script, args: ReadonlyArray<string>, done: Done): void {
     this.store.send(script, this.name, this.terms, args, this.answered(this.store.now(), done))
   }
 
   /** Learns from the answer before it is passed on. */
-  private answered(
-    since: number,
-    done: (error: RedisError | undefined, reply: Reply | undefined) => void
-  ): (error: RedisError | undefined, reply: Reply | undefined) => void {
+  private answered(since: number, done: Done): Done {
     return (error, reply) => {
       if (reply !== undefined) this.knowledge.learn(reply, since, this.store.now())
       else if (error?.reason === "refused") {
-        this.refusedUntil = this.store.now() + refusedFor
-        this.refusal = error.message
+        this.fallback.refused(error.message, this.store.now())
+        if (this.isAttached) this.store.refused(this, error.message)
       }
       done(error, reply)
     }
-  }
-
-  private acquireWithout(fiber: RuntimeFiber, error?: RedisError): Answer<Permit | Rejection, StoreUnavailable> {
-    switch (this.store.settings.onUnavailable) {
-      case "allow":
-        return uncounted
-      case "fail":
-        return Effect.fail(this.unavailable(fiber, error))
-      case "local": {
-        const local = this.takeOver()
-        const answer = local.acquire(this.terms, fiber)
-        return answer instanceof Permit ? new LocalPermit(local, answer) : answer
-      }
-    }
-  }
-
-  private standingWithout(fiber: RuntimeFiber, error?: RedisError): Effect.Effect<Standing, StoreUnavailable> {
-    return this.store.settings.onUnavailable === "local"
-      ? Effect.succeed(this.takeOver().standing(this.terms, fiber))
-      : Effect.fail(this.unavailable(fiber, error))
-  }
-
-  /** The circuit of this process, which goes on from what is known of the fleet's. */
-  private takeOver(): MemoryCircuit {
-    const { until, view } = this.knowledge
-    this.local ??= new MemoryCircuit(
-      this.terms,
-      (move) => this.knowledge.tellLocal(move),
-      view && { state: view.state, until: view.state === "open" ? until : 0, because: view.because }
-    )
-    return this.local
-  }
-
-  private unavailable(fiber: RuntimeFiber, error: RedisError | undefined): StoreUnavailable {
-    const problem = error?.message ?? (this.store.down ? "Redis does not answer" : this.refusal)
-    const { circuit } = keysOf(this.store.settings.prefix, this.name)
-    const advice = problem.includes("WRONGTYPE")
-      ? `. A key that begins with ${circuit} holds something else: delete it, or state another prefix`
-      : ""
-    return unavailable(this.name, problem + advice, correlationIdOf(fiber))
   }
 }
 

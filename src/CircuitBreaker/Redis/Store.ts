@@ -47,6 +47,9 @@ export class Store {
   private rereading: Fiber.RuntimeFiber<void> | undefined
   private owed: Array<() => void> = []
   private tokens = 0
+  /** The circuits that Redis refuses to decide on. */
+  private readonly refusing = new Set<Listening>()
+  private isAvailable = true
 
   constructor(
     readonly settings: Settings,
@@ -58,7 +61,7 @@ export class Store {
     /** That of this process in the tokens of its probes, and as an adviser. */
     readonly id: string
   ) {
-    this.channel = channelOf(settings.prefix)
+    this.channel = channelOf(settings.prefix, redis.keyspace)
     this.subscribed = Effect.async<void>((resume) => {
       if (this.hasSubscribed || !redis.unsafeStatus().available) return resume(Effect.void)
       this.onSubscribed = () => resume(Effect.void)
@@ -99,6 +102,16 @@ export class Store {
 
   detach(name: string, circuit: Listening): void {
     if (this.circuits.get(name) === circuit) this.circuits.delete(name)
+    this.accepted(circuit)
+  }
+
+  refused(circuit: Listening, problem: string): void {
+    this.refusing.add(circuit)
+    this.report(problem)
+  }
+
+  accepted(circuit: Listening): void {
+    if (this.refusing.delete(circuit)) this.report("")
   }
 
   /** Whether to go on without Redis, without waiting. Looks in the background whether it is there again. */
@@ -150,20 +163,24 @@ export class Store {
   private fail(error: RedisError): void {
     if (this.down) return
     this.down = true
-    this.report(false, error.message)
+    this.report(error.message)
   }
 
   private up(): void {
     if (!this.down) return
     this.down = false
-    this.report(true, "")
+    this.report("")
     const { owed } = this
     this.owed = []
     for (const send of owed) send()
     this.reread()
   }
 
-  private report(available: boolean, problem: string): void {
+  /** Tells whether Redis decides on all circuits of this process, where that has changed. */
+  private report(problem: string): void {
+    const available = !this.down && this.refusing.size === 0
+    if (available === this.isAvailable) return
+    this.isAvailable = available
     this.telemetry.emit("circuit_breaker.store", { count: 1 }, { available, problem })
   }
 
