@@ -23,6 +23,7 @@ import {
   type Refused
 } from "./CircuitBreaker/Service.js"
 import type { Config } from "./Config.js"
+import type { Condition } from "./Foundation/Health/Condition.js"
 import { ConfigError, type StoreUnavailable } from "./FoundationError.js"
 import { accessing } from "./internal/access.js"
 import { configuredPolicies } from "./internal/configuredPolicies.js"
@@ -78,6 +79,8 @@ export declare namespace CircuitBreaker {
     readonly forceOpen: (name: string) => Effect.Effect<void, StoreUnavailable>
     readonly disable: (name: string) => Effect.Effect<void, StoreUnavailable>
     readonly changes: Stream.Stream<Transition>
+    /** What `Foundation.health` says of it. Without it, it is up. */
+    readonly health?: Effect.Effect<Condition>
   }
 }
 

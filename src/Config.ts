@@ -16,6 +16,7 @@ import type * as Sets from "./Config/Sets.js"
 import type * as Snapshot_ from "./Config/Snapshot.js"
 import * as Source_ from "./Config/Source.js"
 import type * as Typed from "./Config/Typed.js"
+import type { Condition } from "./Foundation/Health/Condition.js"
 import type { ConfigError } from "./FoundationError.js"
 import type { Telemetry } from "./Telemetry.js"
 
@@ -73,6 +74,8 @@ export declare namespace Config {
     /** The current snapshot, synchronously. It is the same object until a change is accepted. */
     readonly unsafeSnapshot: () => Snapshot
     readonly provider: ConfigProvider.ConfigProvider
+    /** What `Foundation.health` says of it: degraded while a source cannot be used. */
+    readonly health?: Effect.Effect<Condition>
   }
 }
 

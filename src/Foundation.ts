@@ -1,8 +1,10 @@
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import type * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { CircuitBreaker } from "./CircuitBreaker.js"
 import { Config } from "./Config.js"
 import { Events } from "./Events.js"
+import * as Health from "./Foundation/Health.js"
 import type { ConfigError } from "./FoundationError.js"
 import { RateLimiter } from "./RateLimiter.js"
 import { ServiceRegistry } from "./ServiceRegistry.js"
@@ -12,6 +14,8 @@ import { Telemetry } from "./Telemetry.js"
 export type Foundation = Telemetry | Config | Events | ServiceRegistry | CircuitBreaker | RateLimiter
 
 export declare namespace Foundation {
+  /** How the service is, and each of its components. */
+  type Health = Health.Health
   /** For each component, the layer to use in place of the in-process one. */
   interface Replacements {
     readonly telemetry?: Layer.Layer<Telemetry, unknown, unknown>
@@ -69,7 +73,25 @@ const layer = <const R extends Foundation.Replacements = Record<never, never>>(
   return composed as Layer.Layer<Foundation, Foundation.ErrorOf<R>, Foundation.NeedsOf<R>>
 }
 
-export const Foundation = { layer } as const
+/**
+ * How the service is, and each component: up, degraded or down, why, and since when. It answers within a second, whatever
+ * the components do, and never fails. `check` of `Foundation/Health` is the same with options; `Http/Health` has the routes.
+ *
+ * @example
+ * import { CircuitBreaker, Foundation, FoundationLive } from "effect-foundation"
+ * import { Effect } from "effect"
+ *
+ * const program = Effect.gen(function* () {
+ *   yield* CircuitBreaker.forceOpen("payments")
+ *   const { components, ready, status } = yield* Foundation.health
+ *   console.log(status, ready, components.circuitBreaker.reason) // degraded true …: "payments"
+ * })
+ *
+ * Effect.runPromise(program.pipe(Effect.provide(FoundationLive)))
+ */
+const health: Effect.Effect<Foundation.Health, never, Foundation> = Health.check<Record<never, never>>()
+
+export const Foundation = { layer, health } as const
 
 /**
  * The six services in one process: events in memory, configuration from `foundation.config.{yaml,yml,json,toml}` in the

@@ -5,6 +5,7 @@ import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { Config } from "./Config.js"
+import type { Condition } from "./Foundation/Health/Condition.js"
 import { ConfigError, type RateLimited, type StoreUnavailable } from "./FoundationError.js"
 import { accessing } from "./internal/access.js"
 import { configuredPolicies } from "./internal/configuredPolicies.js"
@@ -66,6 +67,8 @@ export declare namespace RateLimiter {
     ) => Effect.Effect<ReadonlyArray<Admission>, RateLimited | StoreUnavailable>
     readonly peek: (options?: Options) => Effect.Effect<Status, StoreUnavailable>
     readonly reset: (options?: Options) => Effect.Effect<void, StoreUnavailable>
+    /** What `Foundation.health` says of it. Without it, it is up. */
+    readonly health?: Effect.Effect<Condition>
   }
 }
 

@@ -5,6 +5,7 @@ import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type { Condition } from "./Foundation/Health/Condition.js"
 import { type AlreadyRegistered, ConfigError, type RegistryError, type ServiceNotFound } from "./FoundationError.js"
 import { accessing } from "./internal/access.js"
 import type * as Backend from "./ServiceRegistry/Backend.js"
@@ -61,6 +62,8 @@ export declare namespace ServiceRegistry {
     readonly isValid: (registration: Registration | Member) => Effect.Effect<boolean>
     readonly ended: (registration: Registration | Member) => Effect.Effect<EndReason>
     readonly staleness: Effect.Effect<Duration.Duration>
+    /** What `Foundation.health` says of it. Without it, it is up. */
+    readonly health?: Effect.Effect<Condition>
   }
 }
 

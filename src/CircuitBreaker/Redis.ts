@@ -3,8 +3,10 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { CircuitBreaker } from "../CircuitBreaker.js"
 import type { Config } from "../Config.js"
+import { up, worst } from "../Foundation/Health/Condition.js"
 import type { ConfigError } from "../FoundationError.js"
-import type { Redis } from "../Redis.js"
+import { reachable } from "../Redis/Reachable.js"
+import { Redis } from "../Redis.js"
 import type { Telemetry } from "../Telemetry.js"
 import { redis } from "./Redis/Fleet.js"
 import type { OnUnavailable as RedisOnUnavailable, Options as RedisOptions } from "./Redis/Options.js"
@@ -17,7 +19,14 @@ export const make = (
   options: Options & Pick<CircuitBreaker.MakeOptions, "policies"> = {}
 ): Effect.Effect<CircuitBreaker.Service, ConfigError, Redis | Telemetry | Scope.Scope> =>
   Effect.flatMap(redis(options), (backend) =>
-    CircuitBreaker.make({ backend, policies: options.policies, maxCircuits: options.maxCircuits })
+    Effect.zipWith(
+      CircuitBreaker.make({ backend, policies: options.policies, maxCircuits: options.maxCircuits }),
+      Redis,
+      (service, redis) => {
+        const own = service.health ?? Effect.succeed(up)
+        return { ...service, health: Effect.zipWith(reachable(redis, options.onUnavailable), own, worst) }
+      }
+    )
   )
 
 /**

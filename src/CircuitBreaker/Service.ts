@@ -5,6 +5,7 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import { correlationIdOf } from "../CorrelationId.js"
+import { type Condition, degraded, listed, up } from "../Foundation/Health/Condition.js"
 import type { CircuitOpen, OperationTimeout, StoreUnavailable } from "../FoundationError.js"
 import { type Answer, after } from "../internal/answer.js"
 import { within } from "../internal/deadline.js"
@@ -44,6 +45,9 @@ const noOptions = {}
 
 /** In microseconds; what asks for longer gets this. */
 const longestAsked = toMicros(bounds.resetTimeout)
+
+/** How many circuits that are not closed are looked at for the health. */
+const mostSuspects = 1000
 
 /** How many circuits of a backend elsewhere are asked for at a time. */
 const statesAtOnce = 16
@@ -235,8 +239,30 @@ export const makeService = (
     reset: control("reset"),
     forceOpen: control("force_open"),
     disable: control("disable"),
+    health: Effect.suspend(() => {
+      const suspects = policies.all().filter(({ circuit }) => !circuit.idle())
+      return Effect.map(
+        Effect.forEach(suspects.slice(0, mostSuspects), (named) => Effect.option(statusOf(named)), {
+          concurrency: statesAtOnce
+        }),
+        healthOf
+      )
+    }),
     changes: changes.stream
   }
+}
+
+/**
+ * A circuit that rejects calls, or whose probes are out, is news. One that is half-open because nobody has called since is
+ * none, nor is one that an operator has disabled.
+ */
+const healthOf = (statuses: ReadonlyArray<Option.Option<Status>>): Condition => {
+  const isBroken = ({ retryAfter, state }: Status) =>
+    state === "open" || state === "forced_open" || (state === "half_open" && Duration.toMillis(retryAfter) > 0)
+  const names = statuses.flatMap((status) =>
+    status._tag === "Some" && isBroken(status.value) ? [status.value.name] : []
+  )
+  return names.length === 0 ? up : degraded(`Calls are rejected by open circuits: ${listed(names)}`)
 }
 
 const then = <A, E>(settled: Answer<void>, end: Effect.Effect<A, E>): Effect.Effect<A, E> =>

@@ -74,7 +74,8 @@ export const makeLive = <R>(
         }),
       snapshot: Effect.sync(() => state.snapshot),
       unsafeSnapshot: () => state.snapshot,
-      provider: makeProvider(() => state.snapshot)
+      provider: makeProvider(() => state.snapshot),
+      health: loads.health
     }
     return service
   })

@@ -5,9 +5,11 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
+import type { Condition } from "../Foundation/Health/Condition.js"
 import type { ConfigError } from "../FoundationError.js"
 import { deadline } from "../internal/deadline.js"
 import { failure, forCaller } from "./Failure.js"
+import { Failures } from "./Failures.js"
 import type { Layer } from "./Merge.js"
 import { Problem } from "./Problem.js"
 import type { Outcome, Report } from "./Report.js"
@@ -19,6 +21,8 @@ import { ingest } from "./Tree.js"
 export interface Loads {
   /** What looks half-written is left alone by a tentative load, unless another asks in earnest to share it. */
   readonly request: (sources: Iterable<number>, tentative: boolean) => Effect.Effect<Outcome, ConfigError>
+  /** Degraded while what a source stated last could not be put in force. */
+  readonly health: Effect.Effect<Condition>
   /** Reads every source. */
   readonly all: Effect.Effect<Outcome, ConfigError>
   /**
@@ -56,7 +60,8 @@ export const makeLoads = <R>(
   Effect.gen(function* () {
     const everySource = Array.from(sources.keys())
     const ahead = new Set<number>()
-    const load = loader(sources, state, report, ahead)
+    const failures = new Failures(sources)
+    const load = loader(sources, state, report, ahead, failures)
     yield* report.load(load(everySource, false))
     const turns = yield* Effect.makeSemaphore(1)
     const scope = yield* Effect.scope
@@ -110,12 +115,12 @@ export const makeLoads = <R>(
         Effect.flatMap(Fiber.await),
         Effect.flatMap((end) => (Exit.isSuccess(end) ? end.value : closedError))
       )
-    return { request, all: request(everySource, false), exclusive }
+    return { request, health: Effect.sync(() => failures.condition), all: request(everySource, false), exclusive }
   })
 
 /** Reads sources anew and puts what they state in force, in one step once all are read. */
 const loader =
-  <R>(sources: ReadonlyArray<Source<R>>, state: State, report: Report, ahead: Set<number>) =>
+  <R>(sources: ReadonlyArray<Source<R>>, state: State, report: Report, ahead: Set<number>, failures: Failures) =>
   (indices: Iterable<number>, tentative: boolean): Effect.Effect<Outcome, ConfigError, R> =>
     Effect.gen(function* () {
       const next = state.layers.slice()
@@ -129,9 +134,16 @@ const loader =
       const accepted = state.swap(next)
       if (accepted instanceof Problem) return yield* failure(accepted)
       for (const index of indices) ahead.delete(index)
+      failures.clear(indices)
       report.accepted(accepted)
       return accepted.changes.length === 0 ? "unchanged" : "changed"
-    }).pipe(Effect.catchAll((error) => (tentative ? Effect.succeed("doubtful" as const) : error)))
+    }).pipe(
+      Effect.catchAll((error) => {
+        if (tentative) return Effect.succeed("doubtful" as const)
+        failures.add(indices, error)
+        return error
+      })
+    )
 
 const treeOf = <R>(source: Source<R>) =>
   Effect.flatMap(source.read, (record) => {

@@ -3,6 +3,7 @@ import * as Layer from "effect/Layer"
 import type { Config } from "../Config.js"
 import type { ConfigError } from "../FoundationError.js"
 import { RateLimiter } from "../RateLimiter.js"
+import { reachable } from "../Redis/Reachable.js"
 import { Redis } from "../Redis.js"
 import { Telemetry } from "../Telemetry.js"
 import { RedisBackend } from "./Redis/Backend.js"
@@ -19,8 +20,10 @@ export const make = (
 ): Effect.Effect<RateLimiter.Service, ConfigError, Redis | Telemetry> =>
   Effect.gen(function* () {
     const settings = yield* parseOptions(options)
-    const backend = new RedisBackend(yield* Redis, settings, yield* Telemetry)
-    return yield* RateLimiter.make({ backend, policies: options.policies })
+    const redis = yield* Redis
+    const backend = new RedisBackend(redis, settings, yield* Telemetry)
+    const service = yield* RateLimiter.make({ backend, policies: options.policies })
+    return { ...service, health: reachable(redis, settings.onUnavailable) }
   })
 
 /**

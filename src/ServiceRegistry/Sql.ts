@@ -5,6 +5,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import { type Condition, degraded, down, up } from "../Foundation/Health/Condition.js"
 import { ConfigError, type RegistryError } from "../FoundationError.js"
 import { toMicros } from "../internal/monotonic.js"
 import { dialectOf } from "../internal/Sql/Dialect.js"
@@ -117,7 +118,25 @@ export const make = (
     yield* Effect.forEach([session.run, asked.run, returns.run, following.run], (run) =>
       Effect.forkScoped(lasting(run))
     )
-    return service
+    return { ...service, health: healthOf(sql, accepted, () => session.lease.holds(), following.staleness) }
+  })
+
+/** Whether the database answers, and whether what is known of it is of now. */
+const healthOf = (
+  sql: SqlClient.SqlClient,
+  { deadline, lease, prefix }: Accepted,
+  holds: () => boolean,
+  staleness: () => number
+): Effect.Effect<Condition> =>
+  Effect.match(asking(sql.unsafe(`select 1 from ${tablesOf(prefix).nodes} limit 1`), deadline), {
+    onFailure: ({ message }) => down(message),
+    onSuccess: () => {
+      if (!holds()) return degraded("The lease of this process has run out, and with it its registrations")
+      const age = Duration.millis(Math.floor(staleness() / 1000))
+      return Duration.greaterThan(age, lease)
+        ? degraded(`What is known of other processes is ${Duration.format(age)} old`)
+        : up
+    }
   })
 
 /** A mistake of ours, or of a driver, must not end for good what keeps the leases. */
