@@ -31,13 +31,20 @@ export interface Connection {
 /** A connection that says nothing is asked for a sign of life after the one, and given up after the other, in milliseconds. */
 const pingEvery = 2000
 const pingWithin = 2000
+/** One that has not come up by then is given up too: what took it may never answer, in milliseconds. */
+const upWithin = 10_000
+
+/** One who listens: of two with the same listener each hears, and leaves for itself. */
+interface Member {
+  readonly listener: Listener
+}
 
 /**
  * The listeners of this process, over one connection that is there while anybody listens. Where it ends, or Redis does not
  * answer on it any more, another is made, and every listener hears of the gap.
  */
 export class Subscriptions {
-  private readonly channels = new Map<string, Set<Listener>>()
+  private readonly channels = new Map<string, Set<Member>>()
   private connection: Connection | undefined
   private isUp = false
   private attempt = 0
@@ -48,35 +55,37 @@ export class Subscriptions {
 
   /** Listens until the answer is called. */
   add(channel: string, listener: Listener): () => void {
-    const listeners = this.channels.get(channel)
-    if (listeners === undefined) {
-      this.channels.set(channel, new Set([listener]))
+    const member: Member = { listener }
+    const members = this.channels.get(channel)
+    if (members === undefined) {
+      this.channels.set(channel, new Set([member]))
       if (this.isUp) this.connection?.subscribe(channel, () => this.tell(channel, gap))
       else this.open()
     } else {
-      listeners.add(listener)
+      members.add(member)
       // Whether the channel is subscribed to already does not matter: a confirmation comes again.
-      if (this.isUp) this.connection?.subscribe(channel, () => listener(gap))
+      if (this.isUp) this.connection?.subscribe(channel, () => members.has(member) && listener(gap))
     }
-    return () => this.remove(channel, listener)
+    return () => this.remove(channel, member)
   }
 
   close(): void {
     this.closed = true
+    for (const members of this.channels.values()) members.clear()
     this.channels.clear()
     this.drop()
   }
 
-  private remove(channel: string, listener: Listener): void {
-    const listeners = this.channels.get(channel)
-    if (listeners === undefined || !listeners.delete(listener) || listeners.size > 0) return
+  private remove(channel: string, member: Member): void {
+    const members = this.channels.get(channel)
+    if (members === undefined || !members.delete(member) || members.size > 0) return
     this.channels.delete(channel)
     if (this.channels.size === 0) this.drop()
     else if (this.isUp) this.connection?.unsubscribe(channel)
   }
 
   private tell(channel: string, notification: Notification): void {
-    for (const listener of this.channels.get(channel) ?? []) listener(notification)
+    for (const { listener } of this.channels.get(channel) ?? []) listener(notification)
   }
 
   private open(): void {
@@ -86,6 +95,7 @@ export class Subscriptions {
     const connection = this.link.open(channels, {
       up: () => {
         if (this.connection !== connection) return
+        clearTimeout(this.timer)
         this.isUp = true
         this.attempt = 0
         this.watch(connection)
@@ -101,6 +111,9 @@ export class Subscriptions {
       }
     })
     this.connection = connection
+    // @effect-diagnostics-next-line globalTimers:off
+    this.timer = setTimeout(() => this.again(), upWithin)
+    this.timer.unref()
   }
 
   /** Gives the connection up, and makes another in a while. */
