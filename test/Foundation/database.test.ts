@@ -2,8 +2,9 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as SqlClient from "@effect/sql/SqlClient"
+import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
 import { describe, expect, it } from "@effect/vitest"
-import { Chunk, Effect, Fiber, Layer, Stream } from "effect"
+import { Chunk, Context, Effect, Fiber, Layer, Stream } from "effect"
 import { CircuitBreaker, Config, Events, RateLimiter, ServiceRegistry, Telemetry } from "effect-foundation"
 import * as Postgres from "effect-foundation/Foundation/Postgres"
 import * as Sqlite from "effect-foundation/Foundation/Sqlite"
@@ -114,7 +115,65 @@ describe.each(Object.entries(databases))("the composition on %s", (_, database) 
   )
 })
 
+describe.each(Object.entries(databases))(
+  "the composition on %s that is built inside of a transaction",
+  (_, database) => {
+    it.scopedLive("of another database has nothing to do with that, then or later", () =>
+      Effect.gen(function* () {
+        const live = yield* database
+        const another = Context.get(
+          yield* Layer.build(SqliteClient.layer({ filename: ":memory:" })),
+          SqlClient.SqlClient
+        )
+        const context = yield* another.withTransaction(Layer.build(live()))
+        const other = yield* Layer.build(live())
+        yield* Effect.gen(function* () {
+          const heard = yield* Effect.fork(Stream.runHead(Events.subscribe({ type: "told" })))
+          yield* Events.store({ type: "told" })
+          expect((yield* Fiber.join(heard))._tag).toBe("Some")
+          yield* Config.set("x", 1)
+          yield* ServiceRegistry.register("here", "http://here:9000")
+          yield* Effect.provide(ServiceRegistry.register("there", "http://there:9000"), other)
+          yield* ServiceRegistry.waitFor("there")
+          yield* Effect.provide(ServiceRegistry.waitFor("here"), other)
+          // Within it, what takes part in no transaction is done at once.
+          yield* another.withTransaction(Events.store({ type: "told" }))
+          yield* Effect.flip(
+            another.withTransaction(Effect.zipRight(Events.store({ type: "told" }), Effect.fail("no")))
+          )
+        }).pipe(Effect.provide(context))
+        expect(yield* Effect.provide(Events.get(), other)).toHaveLength(3)
+        expect(yield* another`select name from sqlite_master`).toEqual([])
+      })
+    )
+  }
+)
+
 describe("the composition on SQLite", () => {
+  it.scopedLive("takes a replacement that is undefined for none", () =>
+    Effect.gen(function* () {
+      const filename = yield* file
+      // As a program writes it that does not have `exactOptionalPropertyTypes`.
+      const options: { readonly filename: string } = {
+        filename,
+        ...({ events: undefined, config: undefined } as object)
+      }
+      yield* Effect.zip(Events.store({ type: "one" }), Config.set("x", 1)).pipe(Effect.provide(Sqlite.layer(options)))
+      const again = Effect.zip(Events.get(), Config.get("x")).pipe(Effect.provide(Sqlite.layer({ filename })))
+      expect(yield* again).toMatchObject([[{ type: "one" }], 1])
+    })
+  )
+
+  it.effect("refuses options that are none", () =>
+    Effect.gen(function* () {
+      for (const options of [{ deadline: Number.NaN }, { prefix: `a"b` }, { durability: "some" as "power" }]) {
+        const layer = Sqlite.layer({ filename: ":memory:", ...options })
+        const error = yield* Effect.flip(Effect.scoped(Layer.build(layer)))
+        expect(error, JSON.stringify(options)).toMatchObject({ _tag: "ConfigError", reason: "invalid_value" })
+      }
+    })
+  )
+
   it.scopedLive("has programs with other prefixes share a file, and nothing in it", () =>
     Effect.gen(function* () {
       const filename = yield* file

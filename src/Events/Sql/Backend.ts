@@ -5,6 +5,7 @@ import type * as Scope from "effect/Scope"
 import { ConfigError, type EventError } from "../../FoundationError.js"
 import { dialectOf } from "../../internal/Sql/Dialect.js"
 import { guarded } from "../../internal/Sql/Guard.js"
+import { outside } from "../../internal/Sql/outside.js"
 import { upToDate } from "../../internal/Sql/Schema.js"
 import type { Telemetry } from "../../Telemetry.js"
 import type { Backend } from "../Backend.js"
@@ -91,7 +92,7 @@ export const backend = (
       changes: Effect.mapError(changes.listen, Failures.notRead),
       consumers
     } satisfies Backend
-  })
+  }).pipe(outside)
 
 /** The tables brought up to date, and the log in them. */
 const opened = (sql: SqlClient.SqlClient, tables: Tables, { deadline, durability }: Settings) =>

@@ -1,22 +1,15 @@
 import type { SqlError } from "@effect/sql/SqlError"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
 import type { SqlFailure } from "../../internal/Sql/Failure.js"
-import { failing, guarded } from "../../internal/Sql/Guard.js"
-
-const again = Schedule.jittered(Schedule.spaced("20 millis"))
+import { insisting } from "../../internal/Sql/Guard.js"
+import { outside } from "../../internal/Sql/outside.js"
 
 /**
- * Asks the database, and again where others had it locked, within the deadline. Not traced: it happens in the background,
- * every few seconds, and belongs to nobody's request.
+ * Asks the database, and again where others had it locked, within the deadline. Not traced, and in no transaction of a
+ * caller: it happens in the background, every few seconds, and belongs to nobody's request.
  */
 export const asking = <A>(
   work: Effect.Effect<A, SqlError | SqlFailure>,
   within?: Duration.DurationInput
-): Effect.Effect<A, SqlFailure> =>
-  failing(work).pipe(
-    Effect.retry({ while: ({ kind }) => kind === "locked", schedule: again }),
-    (work) => guarded(work, within),
-    Effect.withTracerEnabled(false)
-  )
+): Effect.Effect<A, SqlFailure> => insisting(work, within).pipe(outside, Effect.withTracerEnabled(false))

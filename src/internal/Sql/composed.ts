@@ -52,7 +52,9 @@ export const composed = <const R extends Options & EventsSql.Options, Client>(
   options: R,
   more: Foundation.Replacements = {}
 ): Composition<R, Client> => {
-  const layer = Foundation.layer({ ...onDatabase(options), ...more, ...options } as Foundation.Replacements)
+  // What is given as undefined is not given: it must not put what is in the process in place of what is in the database.
+  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
+  const layer = Foundation.layer({ ...onDatabase(options), ...more, ...given } as Foundation.Replacements)
   // The types of the replacements are those of the signature, which the spread above has forgotten.
   return Layer.provideMerge(layer, client) as unknown as Composition<R, Client>
 }
