@@ -63,7 +63,10 @@ export interface Write {
 }
 
 /** What the sources together need. */
-export type Needs<Sources extends ReadonlyArray<Source<unknown>>> = Sources[number] extends Source<infer R> ? R : never
+export type Needs<Sources extends ReadonlyArray<Source<unknown>>> = NeedsOf<Sources[number]>
+
+/** Of no source, nothing: it is distributive. */
+type NeedsOf<S> = S extends Source<infer R> ? R : never
 
 export interface ObjectOptions {
   /** What errors, changes and origins call it: `object`. */

@@ -68,6 +68,7 @@ it("a watch is typed as a read is", () => {
 })
 
 it("a layer needs what its sources need", () => {
+  expectTypeOf(Config.layerFrom()).toEqualTypeOf<Layer.Layer<Config, ConfigError, Telemetry>>()
   expectTypeOf(Config.layerFrom(Config.object({}))).toEqualTypeOf<Layer.Layer<Config, ConfigError, Telemetry>>()
   expectTypeOf(Config.layerFrom(Config.object({}), Config.env())).toEqualTypeOf<
     Layer.Layer<Config, ConfigError, Telemetry>
