@@ -75,18 +75,34 @@ class Teller {
   }
 }
 
+/**
+ * By its name; or, where Redis does not know it, by its text, which loads it in the same step. What else is in flight then
+ * goes by name behind the one with the text: thousands of texts would keep a server busy that has just begun.
+ */
 const runOn = (
   io: IoRedis,
+  { loading }: Connection,
   { sha, source }: Script,
   keys: ReadonlyArray<string>,
   args: ReadonlyArray<Argument>,
   answered: Answered
 ): void => {
-  void io.evalsha(sha, keys.length, ...keys, ...args, ((error, reply) => {
-    // To run it by its text loads it, in the same step, on the server that does not know it.
-    if (error?.message.startsWith("NOSCRIPT")) void io.eval(source, keys.length, ...keys, ...args, answered)
-    else answered(error, reply)
-  }) as Answered)
+  const byName = (then: Answered) => void io.evalsha(sha, keys.length, ...keys, ...args, then)
+  const byText = (then: Answered) => void io.eval(source, keys.length, ...keys, ...args, then)
+  const orElse =
+    (unknown: () => void): Answered =>
+    (error, reply) =>
+      error?.message.startsWith("NOSCRIPT") ? unknown() : answered(error, reply)
+  byName(
+    orElse(() => {
+      if (loading.has(sha)) return byName(orElse(() => byText(answered)))
+      loading.add(sha)
+      byText((error, reply) => {
+        loading.delete(sha)
+        answered(error, reply)
+      })
+    })
+  )
 }
 
 class SingleClient implements Client {
@@ -106,7 +122,8 @@ class SingleClient implements Client {
   }
 
   run(script: Script, keys: ReadonlyArray<string>, args: ReadonlyArray<Argument>, millis: number, done: Done): void {
-    this.connection.send((answered) => runOn(this.io, script, keys, args, answered), millis, done)
+    const { connection, io } = this
+    connection.send((answered) => runOn(io, connection, script, keys, args, answered), millis, done)
   }
 
   ping(millis: number, done: Done): void {
@@ -167,7 +184,10 @@ class ClusterClient implements Client {
   }
 
   run(script: Script, keys: ReadonlyArray<string>, args: ReadonlyArray<Argument>, millis: number, done: Done): void {
-    this.send(keys[0], (answered) => runOn(this.io, script, keys, args, answered), millis, done)
+    const { io } = this
+    const node = io.status === "ready" ? this.nodeOf(keys[0]) : undefined
+    if (node === undefined) done(new RedisError("disconnected", this.last.text), undefined)
+    else node.send((answered) => runOn(io, node, script, keys, args, answered), millis, done)
   }
 
   ping(millis: number, done: Done): void {
@@ -181,12 +201,6 @@ class ClusterClient implements Client {
     this.unlisten()
     for (const node of this.nodes.values()) node.detach()
     this.nodes.clear()
-  }
-
-  private send(key: string | undefined, command: (answered: Answered) => void, millis: number, done: Done): void {
-    const node = this.io.status === "ready" ? this.nodeOf(key) : undefined
-    if (node === undefined) done(new RedisError("disconnected", this.last.text), undefined)
-    else node.send(command, millis, done)
   }
 
   /** Those that decide; what is wrong with a replica is wrong with nothing here. */

@@ -18,6 +18,8 @@ type Listens = (event: string, listener: (argument: unknown) => void) => unknown
 /** The connection of the client to one server, with the lane of its commands. */
 export class Connection {
   private readonly lane: Lane
+  /** The names of scripts that are on their way to the server by their text. */
+  readonly loading = new Set<string>()
   /** What was last wrong with it. */
   private last: Problem = { text: "there is no connection yet", lasting: false }
   private hasFailed = false
