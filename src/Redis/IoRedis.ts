@@ -33,9 +33,24 @@ const options = (target: Target): RedisOptions => ({
   connectionName: "effect-foundation",
   lazyConnect: true,
   retryStrategy: delay,
-  // A master that has become a replica refuses what scripts write: the next connection finds the new one.
-  reconnectOnError: (error) => error.message.startsWith("READONLY")
+  reconnectOnError: isNoMaster()
 })
+
+/**
+ * A master that has become a replica refuses what scripts write, and the next connection may find the new one. Where it
+ * finds the same, it stays for a while: one that is made counts as a success, after which the delays begin anew.
+ */
+const isNoMaster = () => {
+  let foundAt = Number.NEGATIVE_INFINITY
+  return ({ message }: Error): boolean => {
+    // Redis 6 says it behind words about the script.
+    if (!message.includes("READONLY You can't write")) return false
+    const now = performance.now()
+    if (now - foundAt < longestDelay) return false
+    foundAt = now
+    return true
+  }
+}
 
 /** Not connected yet: `connect` does it. */
 export const clientOf = (target: Target): IoRedis => {
