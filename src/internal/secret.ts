@@ -57,6 +57,9 @@ const wordsOf = (name: string): ReadonlyArray<string> =>
 /** How the keys and tokens of well-known services begin, and those that are signed. */
 const knownCredential = /^([srp]k[-_]|gh[a-z]_|github_pat_|glpat-|xox[a-z]-|AKIA|ASIA|eyJ|Bearer |Basic )|-----BEGIN/
 
+/** An address with a password in it, somewhere in a text. */
+const quotedPassword = /:\/\/[^/?#\s:]*:[^/?#\s]*@/
+
 /** A field in a connection string, an address or JSON. */
 const credentialField = /(password|passwd|pwd|secret|token|api[-_]?key|account[-_]?key)["']?\s*[=:]/i
 
@@ -68,4 +71,4 @@ const unspoken = /^(?=.*\d)(?=.*[a-z])[\w+/=-]{32,}$/i
  * no secret elsewhere.
  */
 export const looksSecret = (text: string): boolean =>
-  withPassword.test(text) || knownCredential.test(text) || credentialField.test(text) || unspoken.test(text)
+  quotedPassword.test(text) || knownCredential.test(text) || credentialField.test(text) || unspoken.test(text)

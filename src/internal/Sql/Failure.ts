@@ -73,52 +73,70 @@ const badUrl: Entry = {
   kind: "other",
   message: "the URL of the database is not valid: write postgres://user:password@host:5432/database"
 }
+const untrusted: Entry = {
+  kind: "unreachable",
+  message: "the certificate of the server is not trusted: see that it is valid for the host, and name its sslrootcert"
+}
+const noTls: Entry = {
+  kind: "unreachable",
+  message: "the server takes no TLS: have it do so, or leave sslmode out of the URL"
+}
 const invalid: Entry = { kind: "invalid", message: "the database does not take a value" }
 
 /** By the whole code, or by its class: the first two letters of PostgreSQL's, see its Appendix A. */
-const entries: Readonly<Record<string, Entry>> = {
-  "08": unreachable,
-  "22": invalid,
-  "23": { kind: "other", message: "a constraint of the database refused it" },
-  "25006": readOnly,
-  "28": refused,
-  "3D000": { kind: "schema", message: "there is no such database on the server: create it, or correct the name" },
-  "3F000": { kind: "schema", message: "the schema does not exist: create it, or correct the search_path" },
-  "40": locked,
-  "42501": { kind: "denied", message: "the user lacks a right on a table or schema: grant it" },
-  "42": shape,
-  "53100": full,
-  "53": { kind: "unreachable", message: "the server is out of connections or memory: give it more, or use less" },
-  "55P03": locked,
-  "57014": frozen,
-  "57": unreachable,
-  "58030": { kind: "other", message: "the server could not read or write its files" },
-  XX001: corrupt,
-  XX002: corrupt,
-  ECONNREFUSED: unreachable,
-  ECONNRESET: unreachable,
-  EHOSTUNREACH: unreachable,
-  ENETUNREACH: unreachable,
-  ENOENT: unreachable,
-  ENOTFOUND: { kind: "unreachable", message: "the host of the database has no address: correct its name" },
-  EAI_AGAIN: { kind: "unreachable", message: "the address of the database's host cannot be looked up at the moment" },
-  EPIPE: unreachable,
-  ETIMEDOUT: unreachable,
-  ERR_INVALID_URL: badUrl,
-  SQLITE_BUSY: locked,
-  SQLITE_LOCKED: locked,
-  SQLITE_FULL: full,
-  SQLITE_READONLY: readOnly,
-  SQLITE_CORRUPT: corrupt,
-  SQLITE_NOTADB: corrupt,
-  SQLITE_CANTOPEN: cannotOpen,
-  SQLITE_PERM: { kind: "denied", message: "the file may not be accessed: grant the right to read and write it" },
-  SQLITE_IOERR: { kind: "other", message: "the file could not be read or written" },
-  SQLITE_CONSTRAINT: { kind: "other", message: "a constraint of the database refused it" },
-  SQLITE_TOOBIG: invalid,
-  SQLITE_MISMATCH: invalid,
-  SQLITE_ERROR: shape
-}
+const entries: ReadonlyMap<string, Entry> = new Map(
+  Object.entries({
+    "08": unreachable,
+    "22": invalid,
+    "23": { kind: "other", message: "a constraint of the database refused it" },
+    "25006": readOnly,
+    "25P03": unreachable,
+    "28": refused,
+    "3D000": { kind: "schema", message: "there is no such database on the server: create it, or correct the name" },
+    "3F000": { kind: "schema", message: "the schema does not exist: create it, or correct the search_path" },
+    "40": locked,
+    "42501": { kind: "denied", message: "the user lacks a right on a table or schema: grant it" },
+    "42": shape,
+    "53100": full,
+    "53": { kind: "unreachable", message: "the server is out of connections or memory: give it more, or use less" },
+    "54": invalid,
+    "55P03": locked,
+    "57014": frozen,
+    "57": unreachable,
+    "58030": { kind: "other", message: "the server could not read or write its files" },
+    XX001: corrupt,
+    XX002: corrupt,
+    CERT_HAS_EXPIRED: untrusted,
+    DEPTH_ZERO_SELF_SIGNED_CERT: untrusted,
+    ECONNREFUSED: unreachable,
+    ECONNRESET: unreachable,
+    EHOSTUNREACH: unreachable,
+    ENETUNREACH: unreachable,
+    ENOENT: unreachable,
+    ENOTFOUND: { kind: "unreachable", message: "the host of the database has no address: correct its name" },
+    EAI_AGAIN: { kind: "unreachable", message: "the address of the database's host cannot be looked up at the moment" },
+    EPIPE: unreachable,
+    ETIMEDOUT: unreachable,
+    ERR_INVALID_URL: badUrl,
+    ERR_TLS_CERT_ALTNAME_INVALID: untrusted,
+    SELF_SIGNED_CERT_IN_CHAIN: untrusted,
+    UNABLE_TO_GET_ISSUER_CERT_LOCALLY: untrusted,
+    UNABLE_TO_VERIFY_LEAF_SIGNATURE: untrusted,
+    SQLITE_BUSY: locked,
+    SQLITE_LOCKED: locked,
+    SQLITE_FULL: full,
+    SQLITE_READONLY: readOnly,
+    SQLITE_CORRUPT: corrupt,
+    SQLITE_NOTADB: corrupt,
+    SQLITE_CANTOPEN: cannotOpen,
+    SQLITE_PERM: { kind: "denied", message: "the file may not be accessed: grant the right to read and write it" },
+    SQLITE_IOERR: { kind: "other", message: "the file could not be read or written" },
+    SQLITE_CONSTRAINT: { kind: "other", message: "a constraint of the database refused it" },
+    SQLITE_TOOBIG: invalid,
+    SQLITE_MISMATCH: invalid,
+    SQLITE_ERROR: shape
+  })
+)
 
 const transients: ReadonlySet<Kind> = new Set(["timeout", "unreachable", "locked", "full", "read_only", "other"])
 
@@ -148,15 +166,16 @@ const byText: ReadonlyArray<readonly [RegExp, Entry]> = [
   ],
   [/directory does not exist/i, cannotOpen],
   [/password must be a string|SASL/i, refused],
+  [/does not support SSL/i, noTls],
   [/Invalid URL/i, badUrl]
 ]
 
 const entryOf = (code: string): Entry | undefined => {
   if (code.startsWith("SQLITE_")) {
     // Extended codes go on after the primary one: SQLITE_BUSY_SNAPSHOT.
-    return entries[code] ?? entries[code.split("_").slice(0, 2).join("_")]
+    return entries.get(code) ?? entries.get(code.split("_").slice(0, 2).join("_"))
   }
-  return entries[code] ?? (/^[0-9A-Z]{5}$/.test(code) ? entries[code.slice(0, 2)] : undefined)
+  return entries.get(code) ?? (/^[0-9A-Z]{5}$/.test(code) ? entries.get(code.slice(0, 2)) : undefined)
 }
 
 const of = ({ kind, message }: Entry, code?: string, said?: string): SqlFailure => ({
@@ -167,6 +186,16 @@ const of = ({ kind, message }: Entry, code?: string, said?: string): SqlFailure 
   detail: said === undefined || said === "" || kind === "invalid" || looksSecret(said) ? undefined : said.slice(0, 256),
   transient: transients.has(kind)
 })
+
+/** Whether what was thrown is of a driver, of @effect/sql or of its Migrator: all else is a mistake of a program. */
+export const isOfDatabase = (thrown: unknown): boolean => {
+  if (typeof thrown !== "object" || thrown === null) return false
+  if ("_tag" in thrown) return thrown._tag === "SqlError" || thrown._tag === "MigrationError"
+  const code = codeOf(thrown)
+  if (code !== undefined && (entryOf(code) !== undefined || /^(SQLITE_\w+|[0-9A-Z]{5}|E[A-Z]+)$/.test(code)))
+    return true
+  return thrown instanceof Error && /^(SqliteError|DatabaseError)$/.test(thrown.constructor.name)
+}
 
 /** The error and what it wraps. The bound ends a circle. */
 const chain = (error: unknown): ReadonlyArray<unknown> => {

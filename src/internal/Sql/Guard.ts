@@ -4,7 +4,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import { deadline } from "../deadline.js"
-import { failureOf, type SqlFailure, timedOut } from "./Failure.js"
+import { failureOf, isOfDatabase, type SqlFailure, timedOut } from "./Failure.js"
 
 /** How long a call of the database may take where the options do not say. */
 export const defaultDeadline = "5 seconds"
@@ -53,11 +53,3 @@ export const failing = <A, R>(work: Effect.Effect<A, SqlError | SqlFailure, R>):
   })
 
 const isFailure = (error: SqlError | SqlFailure): error is SqlFailure => "transient" in error
-
-/** Whether a defect is an error of a driver, of @effect/sql or of its Migrator: all others are mistakes of ours. */
-const isOfDatabase = (defect: unknown): boolean => {
-  if (typeof defect !== "object" || defect === null) return false
-  if ("_tag" in defect && (defect._tag === "SqlError" || defect._tag === "MigrationError")) return true
-  if ("code" in defect && typeof defect.code === "string") return true
-  return defect instanceof Error && /^(SqliteError|DatabaseError)$/.test(defect.constructor.name)
-}
