@@ -1,6 +1,7 @@
 import { createServer } from "node:http"
-import { HttpServer, HttpServerResponse } from "@effect/platform"
-import { NodeHttpServer } from "@effect/platform-node"
+import * as HttpServer from "@effect/platform/HttpServer"
+import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Clock, Effect } from "effect"
 
 /** A request as the provider saw it, in milliseconds of the machine's clock. */
