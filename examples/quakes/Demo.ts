@@ -39,7 +39,7 @@ export const demo = ({ configFile, output }: Options) =>
     const before = yield* Config.get(threshold)
     screen.section([
       screen.style.bold(`A week of quakes: ${count(features.length)} of them, alerts from M ${before}`),
-      `Metrics are at ${monitoring}metrics`,
+      `Its metrics are at ${monitoring}metrics, its health is at ${monitoring}health`,
       ""
     ])
 
