@@ -89,11 +89,12 @@ export const openTable = (client: SqlClient.SqlClient, options: TableOptions): E
           if (first !== undefined && first.edits.put.size + first.edits.remove.length === 0) return Effect.void
           const planned = (revision: string) => {
             if (first !== undefined) return Effect.succeed(first)
-            if (revision === known.revision) return Effect.sync(plan)
-            return Effect.map(contents(table), (contents) => plan(learn(contents)))
+            if (revision === known.revision) return Effect.sync(unmistaken(plan))
+            return Effect.map(contents(table), (contents) => unmistaken(plan)(learn(contents)))
           }
           // Disconnected: a transaction that waits for a server that is gone does not let itself be interrupted.
           return Effect.disconnect(write(table, planned)).pipe(
+            Effect.catchAllDefect((defect) => Effect.die(defect instanceof Mistake ? defect.thrown : defect)),
             Effect.mapError(unwritable(name, path)),
             Effect.flatMap((written) => {
               if (written instanceof Problem) return failure(written)
@@ -122,6 +123,21 @@ export const openTable = (client: SqlClient.SqlClient, options: TableOptions): E
       ...(options.watch === false ? {} : { watch })
     }
   }).pipe(outside)
+
+/** What a program threw while its value was made, which may look like an error of the database. */
+class Mistake {
+  constructor(readonly thrown: unknown) {}
+}
+
+const unmistaken =
+  <A extends ReadonlyArray<unknown>, B>(make: (...args: A) => B) =>
+  (...args: A): B => {
+    try {
+      return make(...args)
+    } catch (thrown) {
+      throw new Mistake(thrown)
+    }
+  }
 
 /** The table, made where there is none. */
 const opened = (client: SqlClient.SqlClient, name: string, deadline: Duration.DurationInput) => {
