@@ -1,6 +1,6 @@
 /** What all workers share: the limit on calls to the provider, and the circuit before it. */
 export const limit = { name: "provider", maxRequests: 60, interval: "1 second" } as const
-export const circuit = { name: "provider", maxFailures: 5, resetTimeout: "700 millis", timeout: "2 seconds" } as const
+export const circuit = { name: "provider", maxFailures: 5, resetTimeout: "700 millis", timeout: "5 seconds" } as const
 
 /** How often each worker wants to call: four of them together, far more often than the limit lets them. */
 export const pause = "20 millis"

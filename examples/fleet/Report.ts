@@ -18,10 +18,10 @@ export interface Verdict {
   readonly holds: boolean
 }
 
-/** What the whole run shows, of what the workers said and what the provider saw. */
-export const judge = (book: Book, visits: ReadonlyArray<Visit>): Verdict => {
+/** What the whole run shows, of what the workers said and what the provider saw, which broke at that time. */
+export const judge = (book: Book, visits: ReadonlyArray<Visit>, broke: number): Verdict => {
   const mostAdmitted = mostWithin(Duration.toMillis(limit.interval), book.flatMap(admissions))
-  const opened = book.map((said) => firstChange(said, "open"))
+  const opened = book.map((said) => firstChange(said, "open", broke))
   const from = Math.max(...opened) + settled
   // The circuit closes when a probe has succeeded, and not before the provider has answered it.
   const [closing] = visits.filter(({ came, well }) => well && came >= from)
@@ -59,10 +59,11 @@ export const mostAtOnce = (visits: ReadonlyArray<Visit>): number =>
 
 const admissions = (said: ReadonlyArray<Said>) => said.filter((message) => message.said === "admitted")
 
-/** When the worker first heard of the change; never, if it did not. */
-const firstChange = (said: ReadonlyArray<Said>, to: string): number =>
-  said.flatMap((message) => (message.said === "changed" && message.to === to ? [message.at] : []))[0] ??
-  Number.POSITIVE_INFINITY
+/** When the worker first heard of the change from then on; never, if it did not. */
+const firstChange = (said: ReadonlyArray<Said>, to: string, since: number): number =>
+  said.flatMap((message) =>
+    message.said === "changed" && message.to === to && message.at >= since ? [message.at] : []
+  )[0] ?? Number.POSITIVE_INFINITY
 
 const ends: ReadonlyArray<End> = ["limited", "rejected", "failed", "ok"]
 

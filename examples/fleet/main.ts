@@ -1,5 +1,5 @@
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import { Console, Effect } from "effect"
+import { Clock, Console, Effect } from "effect"
 import { startRedis } from "../servers/Redis.js"
 import { startWorkers } from "./Fleet.js"
 import { limit, type Said } from "./Protocol.js"
@@ -29,14 +29,16 @@ const demo = Effect.gen(function* () {
   yield* until(book, (message) => message.said === "ended" && message.end === "ok")
   yield* Effect.sleep("2500 millis")
   yield* Console.log("The provider breaks.")
+  const broke = yield* Clock.currentTimeMillis
   yield* provider.fail
   yield* Effect.sleep("4 seconds")
   yield* Console.log("The provider works again.")
+  const recovered = yield* Clock.currentTimeMillis
   yield* provider.recover
-  yield* until(book, (message) => message.said === "changed" && message.to === "closed")
+  yield* until(book, (message) => message.said === "changed" && message.to === "closed" && message.at >= recovered)
   yield* Effect.sleep("1500 millis")
 
-  const verdict = judge(book, provider.visits)
+  const verdict = judge(book, provider.visits, broke)
   yield* Console.log(`\n${table(book)}\n\n${summary(verdict)}`)
   return verdict.holds
 }).pipe(Effect.scoped)
