@@ -31,7 +31,9 @@ const written = Effect.flatMap(SqlClient.SqlClient, (sql) =>
 )
 
 const writtenAre = (enough: number) =>
-  Effect.repeat(written, { until: (n) => n >= enough, schedule: Schedule.spaced("50 millis") })
+  Effect.repeat(written, { until: (n) => n >= enough, schedule: Schedule.spaced("50 millis") }).pipe(
+    Effect.timeoutFail({ duration: "1 minute", onTimeout: () => new Error("The consumer writes no statements") })
+  )
 
 const program = (url: Redacted.Redacted) =>
   Effect.gen(function* () {

@@ -54,8 +54,8 @@ const onRedis = (options: Redis.Options): OnRedis => {
  * The client is provided too, so that the program's own tables can be in the same transactions. Its tables are those of the
  * first schema of the `search_path`.
  *
- * Fails with ConfigError if the database cannot be used, in which the password is never told, and with the errors of the
- * services.
+ * Fails with ConfigError if an option is not valid or the database cannot be used, in which the password is never told,
+ * and with the errors of the services.
  *
  * @example
  * import { Config } from "effect"

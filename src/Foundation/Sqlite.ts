@@ -21,7 +21,7 @@ export interface Options extends Composed.Options {
  * The client is provided too, so that the program's own tables can be in the same file, and in the same transactions: it
  * is in WAL mode, and waits 20 ms for the lock of another process before a statement fails.
  *
- * Fails with ConfigError if the file cannot be used, and with the errors of the services.
+ * Fails with ConfigError if an option is not valid or the file cannot be used, and with the errors of the services.
  *
  * @example
  * import { Config, Events } from "effect-foundation"

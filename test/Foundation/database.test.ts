@@ -103,7 +103,7 @@ describe.each(Object.entries(databases))("the composition on %s", (_, database) 
             Effect.gen(function* () {
               yield* sql`insert into accounts values (${name}, ${balance})`
               yield* Events.store({ type: "opened", data: { name } })
-              if (balance < 0) yield* Effect.fail("overdrawn")
+              if (balance < 0) return yield* Effect.fail("overdrawn")
             })
           )
         yield* open("a", 5)

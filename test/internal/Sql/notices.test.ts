@@ -61,7 +61,7 @@ describe("a listener on PostgreSQL", () => {
         Effect.gen(function* () {
           const one = yield* hearing("one")
           const two = yield* hearing("two")
-          yield* Effect.scoped(hearing("one"))
+          yield* Effect.asVoid(Effect.scoped(hearing("one")))
           expect([yield* Queue.take(one), yield* Queue.take(two)]).toEqual(["resync", "resync"])
           yield* execute("select pg_notify('one', '1'), pg_notify('two', '2')")
           expect([yield* Queue.take(one), yield* Queue.take(two)]).toEqual(["1", "2"])

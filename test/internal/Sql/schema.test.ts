@@ -3,7 +3,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as SqlClient from "@effect/sql/SqlClient"
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, type Layer, type Scope } from "effect"
+import { Context, Deferred, Effect, Fiber, Layer, type Scope } from "effect"
 import type { ConfigError } from "effect-foundation/FoundationError"
 import { postgresClient } from "effect-foundation/internal/Sql/Postgres/Client"
 import { type Migration, upToDate } from "effect-foundation/internal/Sql/Schema"
@@ -13,13 +13,13 @@ import { freshDatabase } from "../../support/postgres.js"
 type Client = Layer.Layer<SqlClient.SqlClient, ConfigError>
 
 /** A new database, and a client of it for each process that is to use it. */
-const databases: Readonly<Record<string, Effect.Effect<() => Client, never, Scope.Scope>>> = {
+const databases = {
   SQLite: Effect.acquireRelease(
     Effect.sync(() => mkdtempSync(join(tmpdir(), "schema-"))),
     (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
   ).pipe(Effect.map((path) => () => sqliteClient({ filename: join(path, "foundation.db") }))),
   PostgreSQL: Effect.map(freshDatabase, (url) => () => postgresClient({ url, maxConnections: 1 }))
-}
+} satisfies Record<string, Effect.Effect<() => Client, never, Scope.Scope>>
 
 const table = "things_migrations"
 const step = (id: number, statement: string): Migration => [
@@ -79,6 +79,27 @@ describe.each(Object.entries(databases))("a schema on %s", (_, database) => {
       expect(yield* Effect.provide(things, client())).toEqual([])
       const mended = Effect.zipRight(upToDate({ table, migrations }), things)
       expect(yield* Effect.provide(mended, client())).toEqual([{ name: "first", size: null }])
+    })
+  )
+})
+
+describe("a schema on SQLite whose connection another fiber has", () => {
+  it.scopedLive("is given up at the deadline, and not made behind the back of who gave up", () =>
+    Effect.gen(function* () {
+      const client = yield* Effect.flatMap(databases.SQLite, (client) => Layer.build(client()))
+      const sql = Context.get(client, SqlClient.SqlClient)
+      const held = yield* Deferred.make<void>()
+      const release = yield* Deferred.make<void>()
+      const holder = yield* Effect.fork(
+        sql.withTransaction(Effect.zipRight(Deferred.succeed(held, undefined), Deferred.await(release)))
+      )
+      yield* Deferred.await(held)
+      const made = Effect.provide(upToDate({ table, migrations, deadline: "50 millis" }), client)
+      expect(yield* Effect.flip(made)).toMatchObject({ kind: "timeout" })
+      yield* Deferred.succeed(release, undefined)
+      yield* Fiber.join(holder)
+      // In the connection's own turn: whoever waited for it before has had it.
+      expect(yield* sql`select name from sqlite_master`).toEqual([])
     })
   )
 })
