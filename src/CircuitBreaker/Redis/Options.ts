@@ -18,16 +18,18 @@ export interface Options {
    *
    * - `"shared"`, where not stated: those of all processes. For what fails for everybody alike: a provider, a database.
    * - `"local"`: each process those of its own, with a circuit of its own. For where one process may be sick alone (no
-   *   route, a full disk): it opens nothing for the rest. While the circuits of k others are open, as they advise, it takes
-   *   1/(1+k) of the failures, or of the rate, to open this one: a real outage opens one after the other faster and faster,
-   *   and what a healthy process sees now and then does not. Calls never wait for Redis, but for the first.
+   *   route, a full disk): it opens nothing for the rest. While the circuits of k others are open, as they advise (six or
+   *   seven count at most), it takes 1/(1+k) of the failures, or of the rate, to open this one: a real outage opens one
+   *   after the other faster and faster, and what a healthy process sees now and then does not. Calls never wait for
+   *   Redis, but for the first.
    *
    * `forceOpen`, `disable` and `reset` hold for all processes in both.
    */
   readonly mode?: "shared" | "local" | undefined
   /**
    * What becomes of calls where Redis does not answer within the deadline, and, without waiting, of those after them until
-   * it does.
+   * it does; and of those of a circuit that Redis refuses to decide on, since it is full, or a key holds something else.
+   * Circuits of mode `"local"` decide by themselves in any case.
    *
    * - `"local"`, where not stated: a circuit in the process takes over from what is known, and counts what it sees.
    * - `"allow"`: they go through, and nothing is counted.
