@@ -1,4 +1,4 @@
-import type * as HttpApp from "@effect/platform/HttpApp"
+import * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Context from "effect/Context"
@@ -21,8 +21,8 @@ const isHealth = ({ url }: Request): boolean => /^\/health(?:[/?#]|$)/.test(url)
 /**
  * Counts each request as in flight until its response is sent, streams included, so that a shutdown (`Shutdown.launch`)
  * waits for it. From the beginning of a shutdown on, responses say `Connection: close`; from the end of its delay on, new
- * requests get 503 with `Retry-After: 1`. What is interrupted at the deadline is answered with 503, or, if it had begun, cut
- * off.
+ * requests get 503 with `Retry-After: 1`. What is interrupted at the deadline is answered with 503; a response
+ * that had begun ends where it is.
  *
  * For `HttpRouter.use`, `HttpServer.serve` and `HttpLayerRouter.middleware`. The outermost of the middlewares.
  *
@@ -51,8 +51,14 @@ export const middleware = (options: Options = {}): (<E, R>(app: HttpApp.Default<
           if (always(request)) return restore(app)
           if (shutdown.phase() === "closing") return Effect.succeed(refusal)
           const leave = shutdown.unsafeEnter(fiber)
-          const answered = Effect.map(restore(app), (response) =>
-            shutdown.isDraining() ? HttpServerResponse.setHeader(response, "connection", "close") : response
+          // By a handler, so that responses to failures say it too, and those of an app that is served inside.
+          const answered = Effect.zipRight(
+            HttpApp.appendPreResponseHandler((_, response) =>
+              Effect.succeed(
+                shutdown.isDraining() ? HttpServerResponse.setHeader(response, "connection", "close") : response
+              )
+            ),
+            restore(app)
           )
           // Those who serve an app give each request a scope, and close it when the response was sent.
           const scope = Context.getOption(fiber.currentContext, Scope.Scope)

@@ -35,8 +35,9 @@ export const make = (
     yield* Effect.addFinalizer(() =>
       Effect.all([sender.traces.flush, sender.metrics.flush, sender.logs.flush], { concurrency: "unbounded" }).pipe(
         Effect.disconnect,
-        Effect.timeoutOption(shutdownTimeout),
-        Effect.interruptible
+        // Only within the timeout: whoever closes the scope may be interrupted already, as a program is by SIGTERM.
+        Effect.interruptible,
+        Effect.timeoutOption(shutdownTimeout)
       )
     )
     const encoder = Context.get(
