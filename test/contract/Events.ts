@@ -160,7 +160,7 @@ export const eventsContract = <E>(name: string, layer: Layer.Layer<Events, E, Te
               { numRuns: 30 }
             )
           ),
-        60_000
+        180_000
       )
     })
 
@@ -482,7 +482,7 @@ export const eventsContract = <E>(name: string, layer: Layer.Layer<Events, E, Te
               { numRuns: 40 }
             )
           ),
-        60_000
+        180_000
       )
 
       it.effect("takes dates for times, and excludes both ends", () =>
@@ -668,7 +668,7 @@ export const eventsContract = <E>(name: string, layer: Layer.Layer<Events, E, Te
               { numRuns: 100 }
             )
           ),
-        60_000
+        180_000
       )
 
       it.effect("holds up no store, however slow it is, and delivers all in the end", () =>
