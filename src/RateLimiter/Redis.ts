@@ -29,15 +29,18 @@ export const make = (
 /**
  * The limits of all processes that share a Redis: every decision is one script there, on its time, for all three
  * algorithms as exact as in one process. Time is that of the machine on which Redis runs: if somebody turns it on, what it
- * passes over has passed.
+ * passes over has passed; if somebody turns it back by more than a second, or another Redis whose clock is behind takes
+ * over, what was taken counts as if it had been taken then. What Redis loses (in a failover, for want of memory, by
+ * FLUSHALL) is forgotten: those limits start unused.
  *
  * Each decision is there within the `deadline` (50 ms): by Redis, or as `onUnavailable` says. While Redis is known not to
  * answer, calls do not wait for it; when it answers again, it decides again, by itself. A decision without it is told by
  * telemetry (`rate_limiter.fallback`).
  *
  * In Redis a key holds at most 18 bytes for each admission of the last interval (sliding window), 16 bytes (fixed window) or
- * 40 (token bucket), beside its name and some 100 bytes; it goes a second after all in it has lapsed. Those that wait, wait
- * in this process: the order of arrival is kept among its own calls, and between processes it is not.
+ * 40 (token bucket), beside its name and some 100 bytes; it goes a second after all in it has lapsed, that of a sliding
+ * window up to an eighth of the interval later. Those that wait, wait in this process: the order of arrival is kept among
+ * its own calls, and between processes it is not.
  *
  * @example
  * import { Foundation } from "effect-foundation"

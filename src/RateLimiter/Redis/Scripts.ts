@@ -11,17 +11,30 @@ import type { AlgorithmName } from "../Algorithm.js"
  * is admitted (0 where this one is), when the limit is as if never used, and what it took. `asked` is never above `max`.
  */
 
-/** A key goes a second after all in it has lapsed: never before, though the two clocks of Redis round differently. */
-const expiry = `
+/**
+ * A key goes a second after all in it has lapsed, or later: never before, though the two clocks of Redis round differently.
+ *
+ * What stands further ahead than a second was written before the clock of Redis was turned back, or by a Redis whose clock
+ * was ahead. How long ago that was, nobody knows: it counts as if it had been now. So nobody gets more, and nobody is
+ * held up for as long as the clock was ahead. What is ahead by less is left to lapse later.
+ */
+const common = `
 local function expiry(micros)
   return math.ceil(micros / 1000) + 1000
+end
+
+local function isAhead(at, now)
+  return at - now > 1000000
 end
 `
 
 /**
- * A list of pairs: time, and the sum of all costs up to and with it. The first pair is no admission, but carries the sum of
- * what has left. With its length before it a pair takes 18 bytes, so a key 18 for each admission of the last interval:
- * 18 MB for a limit of a million that is used up, and never more than that.
+ * A list of pairs: time, and the sum of all costs up to and with it. The first pair is no admission: it carries the sum of
+ * what has left, and the interval by which the key expires. With its length before it a pair takes 18 bytes, so a key 18
+ * for each admission of the last interval: 18 MB for a limit of a million that is used up, and never more than that.
+ *
+ * The expiry is stated once in each eighth of an interval, for an eighth longer: a key of which much is taken spares the
+ * command. Another interval states it anew.
  */
 const slidingWindow = `
 local pack, unpack = struct.pack, struct.unpack
@@ -60,22 +73,32 @@ local function rebase(key, gone)
 end
 
 local function decide(key, max, interval, asked, take, more, now)
-  local head = redis.call('LRANGE', key, 0, 1)
+  local head = redis.call('LRANGE', key, 0, 2)
   local before = now - interval
-  local gone, sum, newest, expired = 0, 0, 0, 0
+  local gone, sum, newest, expired, term = 0, 0, 0, 0, 0
   local used = false
   if head[2] then
     if #head[1] ~= 16 then error('WRONGTYPE the list is none of a sliding window', 0) end
-    newest, sum = unpack('>dd', redis.call('LINDEX', key, -1))
+    newest, sum = unpack('>dd', head[3] and redis.call('LINDEX', key, -1) or head[2])
     if newest > before then
       used = true
-      if unpack('>dd', head[2]) > before then
-        local _
-        _, gone = unpack('>dd', head[1])
-      else
-        expired = first(key, 1, function(at) return at > before end) - 1
-        local _
-        _, gone = entry(key, expired)
+      term, gone = unpack('>dd', head[1])
+      local at, upTo = unpack('>dd', head[2])
+      if at <= before then
+        -- There is a third: the newest is not in the second.
+        if unpack('>dd', head[3]) > before then
+          expired, gone = 1, upTo
+        else
+          expired = first(key, 2, function(at) return at > before end) - 1
+          local _
+          _, gone = entry(key, expired)
+        end
+      end
+      if isAhead(newest, now) then
+        redis.call('RPUSH', key, pack('>dd', interval, gone), pack('>dd', now, sum))
+        redis.call('LTRIM', key, -2, -1)
+        redis.call('PEXPIRE', key, expiry(interval * 1.125))
+        newest, expired, term = now, 0, interval
       end
     end
   elseif head[1] then
@@ -97,13 +120,14 @@ local function decide(key, max, interval, asked, take, more, now)
   local at = now
   if not used then
     if head[1] then redis.call('DEL', key) end
-    redis.call('RPUSH', key, pack('>dd', 0, 0), pack('>dd', at, cost))
+    redis.call('RPUSH', key, pack('>dd', interval, 0), pack('>dd', at, cost))
   else
     if expired > 0 then redis.call('LTRIM', key, expired, -1) end
     if sum + cost > 9007199254740991 then
       rebase(key, gone)
-      sum = sum - gone
+      sum, gone, term = sum - gone, 0, 0
     end
+    if expired > 0 or term ~= interval then redis.call('LSET', key, 0, pack('>dd', interval, gone)) end
     -- The list stays in order even under a clock that somebody turned back.
     if newest >= now then
       at = newest
@@ -111,8 +135,12 @@ local function decide(key, max, interval, asked, take, more, now)
     else
       redis.call('RPUSH', key, pack('>dd', at, sum + cost))
     end
+    local eighth = interval / 8
+    if term == interval and math.floor(newest / eighth) == math.floor(at / eighth) then
+      return free - cost, 0, at + interval - now, cost
+    end
   end
-  redis.call('PEXPIRE', key, expiry(at + interval - now))
+  redis.call('PEXPIRE', key, expiry(at + interval * 1.125 - now))
   return free - cost, 0, at + interval - now, cost
 end
 `
@@ -127,6 +155,10 @@ local function decide(key, max, interval, asked, take, more, now)
   if state then
     if #state ~= 16 then error('WRONGTYPE the string is none of a fixed window', 0) end
     start, used = unpack('>dd', state)
+    if isAhead(start, now) then
+      start = now
+      redis.call('SET', key, pack('>dd', start, used), 'PX', expiry(interval))
+    end
     left = math.max(0, start + interval - now)
     if left > 0 then free = max - used end
   end
@@ -190,6 +222,11 @@ local function decide(key, max, interval, asked, take, more, now)
   if state then
     if #state ~= 40 then error('WRONGTYPE the string is none of a token bucket', 0) end
     local takenAt, fullAt, stored, ownMax, ownInterval = unpack('>ddddd', state)
+    if isAhead(takenAt, now) then
+      takenAt, fullAt = now, now + fullAt - takenAt
+      local written = pack('>ddddd', takenAt, fullAt, stored, ownMax, ownInterval)
+      redis.call('SET', key, written, 'PX', expiry(fullAt - now + 1))
+    end
     -- Under another rate, the tokens that were out are out still, and the bucket has refilled at the new rate since.
     if ownMax ~= max or ownInterval ~= interval then
       local out = ownMax - tokens(fullAt - takenAt, stored, ownMax, ownInterval)
@@ -225,7 +262,7 @@ end
  * Answers remaining, retryAfter, resetAfter, the time, and what was taken if anything was.
  */
 const oneOf = (algorithm: string): Script =>
-  script(`${expiry}${algorithm}${nowOr("ARGV[6]")}
+  script(`${common}${algorithm}${nowOr("ARGV[6]")}
 local asked = tonumber(ARGV[3])
 local remaining, retryAfter, resetAfter, taken =
   decide(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), asked, tonumber(ARGV[4]) or asked, tonumber(ARGV[5]) or 0, now)
@@ -250,7 +287,7 @@ const inOrder = [slidingWindow, fixedWindow, tokenBucket]
  * for each key the code of its algorithm, max, interval, asked and take. Answers remaining, retryAfter and resetAfter for
  * each, and the time.
  */
-export const several: Script = script(`${expiry}
+export const several: Script = script(`${common}
 local algorithms = {}
 ${inOrder.map((algorithm, index) => `do${algorithm}algorithms[${index + 1}] = decide\nend`).join("\n")}
 ${nowOr("ARGV[2]")}
