@@ -32,7 +32,7 @@ const written = Effect.flatMap(SqlClient.SqlClient, (sql) =>
 
 const writtenAre = (enough: number) =>
   Effect.repeat(written, { until: (n) => n >= enough, schedule: Schedule.spaced("50 millis") }).pipe(
-    Effect.timeoutFail({ duration: "1 minute", onTimeout: () => new Error("The consumer writes no statements") })
+    Effect.timeout("1 minute") // the consumer may be unable to start
   )
 
 const program = (url: Redacted.Redacted) =>
