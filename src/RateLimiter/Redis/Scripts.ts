@@ -73,13 +73,14 @@ local function rebase(key, gone)
 end
 
 local function decide(key, max, interval, asked, take, more, now)
-  local head = redis.call('LRANGE', key, 0, 2)
+  -- Texts: Redis makes one of each number first, which is slower.
+  local head = redis.call('LRANGE', key, '0', '2')
   local before = now - interval
   local gone, sum, newest, expired, term = 0, 0, 0, 0, 0
   local used = false
   if head[2] then
     if #head[1] ~= 16 then error('WRONGTYPE the list is none of a sliding window', 0) end
-    newest, sum = unpack('>dd', head[3] and redis.call('LINDEX', key, -1) or head[2])
+    newest, sum = unpack('>dd', head[3] and redis.call('LINDEX', key, '-1') or head[2])
     if newest > before then
       used = true
       term, gone = unpack('>dd', head[1])
@@ -122,16 +123,16 @@ local function decide(key, max, interval, asked, take, more, now)
     if head[1] then redis.call('DEL', key) end
     redis.call('RPUSH', key, pack('>dd', interval, 0), pack('>dd', at, cost))
   else
-    if expired > 0 then redis.call('LTRIM', key, expired, -1) end
+    if expired > 0 then redis.call('LTRIM', key, expired, '-1') end
     if sum + cost > 9007199254740991 then
       rebase(key, gone)
       sum, gone, term = sum - gone, 0, 0
     end
-    if expired > 0 or term ~= interval then redis.call('LSET', key, 0, pack('>dd', interval, gone)) end
+    if expired > 0 or term ~= interval then redis.call('LSET', key, '0', pack('>dd', interval, gone)) end
     -- The list stays in order even under a clock that somebody turned back.
     if newest >= now then
       at = newest
-      redis.call('LSET', key, -1, pack('>dd', at, sum + cost))
+      redis.call('LSET', key, '-1', pack('>dd', at, sum + cost))
     else
       redis.call('RPUSH', key, pack('>dd', at, sum + cost))
     end

@@ -100,12 +100,12 @@ export class Stocks {
     })
   }
 
-  /** What is left of the deadline of the call, in milliseconds. */
+  /** What is left of the deadline of the call, in whole milliseconds. */
   private left({ clock, since }: Waiting): number {
-    return Math.max(1, this.millis - (monotonicMicros(clock) - since) / 1000)
+    return Math.max(1, Math.ceil(this.millis - (monotonicMicros(clock) - since) / 1000))
   }
 
-  /** Nobody who waits has more time than the one who asked. */
+  /** For all who wait: while Redis does not answer the first, another call would not be sent. */
   private fail(key: string, stock: Stock, error: RedisError | undefined): void {
     const waiting = stock.waiting
     stock.waiting = []
