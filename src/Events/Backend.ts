@@ -28,7 +28,7 @@ export interface Page {
   /**
    * The position up to which the answer is final: no event will ever appear at or below it that this read did not see.
    * A store in which transactions may commit in another order than that of their positions keeps it below those that
-   * are still open, and answers no event above it.
+   * are still open, and answers events above it only where these are in order all the same: those of one stream, or id.
    */
   readonly head: number
 }

@@ -24,11 +24,19 @@ export const paged = (backend: Backend, query: Query): Stream.Stream<StoredEvent
     })
   )
 
-/** What is left of the query after the event at the position. What comes later than the first page's head is left out. */
+/**
+ * What is left of the query after the event at the position. What comes later than the first page's head is left out. A
+ * page that goes beyond its head, as one of a stream may, says nothing of where to end: the next one does.
+ */
 const remainder = (query: Query, position: number, limit: number, head: number): Query =>
   query.order === "desc"
     ? { ...query, limit, beforePosition: position }
-    : { ...query, limit, afterPosition: position, beforePosition: Math.min(query.beforePosition, head + 1) }
+    : {
+        ...query,
+        limit,
+        afterPosition: position,
+        beforePosition: position > head ? query.beforePosition : Math.min(query.beforePosition, head + 1)
+      }
 
 /**
  * Every event that matches, and then each new one. It reads by position, and only waits when a read has found the end;

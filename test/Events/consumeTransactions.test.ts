@@ -166,6 +166,31 @@ for (const engine of ["SQLite", "PostgreSQL"] as const) {
       )
     )
 
+    it.live("is handed nothing of a transaction in which it was started, and which is rolled back", () =>
+      atPlace(() =>
+        Effect.gen(function* () {
+          const sql = yield* SqlClient.SqlClient
+          const handled: Array<string> = []
+          let consumer: Fiber.Fiber<never, unknown> | undefined
+          yield* sql
+            .withTransaction(
+              Effect.gen(function* () {
+                const handler = ({ id }: Events.StoredEvent) => Effect.sync(() => handled.push(id))
+                consumer = yield* Effect.forkDaemon(Events.consume({ name: "a", handler }))
+                yield* Events.store({ type: "t", id: "rolled back" })
+                yield* Effect.sleep("200 millis")
+                return yield* Effect.fail("rolled back")
+              })
+            )
+            .pipe(Effect.flip)
+          yield* Events.store({ type: "t", id: "stored" })
+          yield* Effect.repeat(Effect.sleep("10 millis"), { until: () => handled.includes("stored") })
+          expect(handled).toStrictEqual(["stored"])
+          if (consumer !== undefined) yield* Fiber.interrupt(consumer)
+        })
+      )
+    )
+
     it.live("does not take part in a transaction in which it was started", () =>
       atPlace(() =>
         Effect.gen(function* () {

@@ -104,6 +104,41 @@ describe("the order of events on PostgreSQL", () => {
     })
   )
 
+  it.scopedLive("shows the whole of a stream, and removes what it shows, also where events are held back", () =>
+    Effect.gen(function* () {
+      const url = yield* freshDatabase
+      const process = yield* onServer(url)
+      yield* Effect.gen(function* () {
+        const open = yield* openTransaction({ type: "t" })
+        const events = Array.from({ length: 600 }, (_, index) => ({ type: "t", id: `${index}` }))
+        yield* Events.append("s", events)
+        const streamed = yield* Stream.runCollect(Events.stream({ stream: "s" }))
+        expect(ids(streamed)).toStrictEqual(events.map(({ id }) => id))
+        expect(yield* Events.prune({ id: "7" })).toBe(1)
+        expect(yield* Events.get({ id: "7" })).toStrictEqual([])
+        yield* open.commit
+      }).pipe(as(process))
+    })
+  )
+
+  it.scopedLive("keeps nobody waiting for a stream of a long transaction but those who store in it", () =>
+    Effect.gen(function* () {
+      const url = yield* freshDatabase
+      const process = yield* onServer(url, { deadline: "4 seconds" })
+      yield* Effect.gen(function* () {
+        const open = yield* openTransaction({ type: "t", id: "first", stream: "s" })
+        const waiting = yield* Effect.fork(Events.store({ type: "t", id: "second", stream: "s" }))
+        const together = yield* Effect.fork(Events.store({ type: "t", id: "together" }))
+        yield* Effect.sleep("20 millis")
+        yield* Events.store({ type: "t", id: "behind" })
+        yield* Fiber.join(together)
+        expect(waiting.unsafePoll()).toBe(null)
+        yield* open.commit
+        expect(yield* Fiber.join(waiting)).toMatchObject({ version: 2 })
+      }).pipe(as(process))
+    })
+  )
+
   it.scopedLive("goes on when a transaction that held events back is rolled back, which notifies nobody", () =>
     Effect.gen(function* () {
       const url = yield* freshDatabase

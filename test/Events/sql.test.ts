@@ -266,6 +266,22 @@ for (const [name, database] of Object.entries(databases)) {
       })
     )
 
+    it.scopedLive("is subscribed to where nothing can be interrupted, and lets go at the end", () =>
+      Effect.gen(function* () {
+        const process = yield* (yield* database)({ pollInterval: "20 millis" })
+        yield* Events.store({ type: "t" }).pipe(as(process))
+        const subscription = yield* Events.subscribe().pipe(
+          Stream.take(1),
+          Stream.runDrain,
+          Effect.uninterruptible,
+          as(process),
+          Effect.forkDaemon
+        )
+        const ended = yield* Effect.timeoutOption(Effect.disconnect(Fiber.await(subscription)), "5 seconds")
+        expect(ended._tag).toBe("Some")
+      })
+    )
+
     it.scopedLive("prunes more than it holds at a time", () =>
       Effect.gen(function* () {
         const process = yield* (yield* database)()

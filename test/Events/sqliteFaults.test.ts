@@ -231,6 +231,27 @@ describe("Events on SQLite, where something is wrong", () => {
     })
   )
 
+  it.scopedLive("say at once that a transaction which read what has changed since can never write", () =>
+    Effect.gen(function* () {
+      const filename = yield* file
+      const [one, other] = [yield* onFile(filename), yield* onFile(filename)]
+      const sql = yield* SqlClient.SqlClient.pipe(as(one))
+      const { result, took } = yield* timed(
+        sql
+          .withTransaction(
+            Effect.gen(function* () {
+              yield* Events.get()
+              yield* Effect.promise(() => Effect.runPromise(Events.store({ type: "t" }).pipe(as(other))))
+              yield* Events.store({ type: "t" })
+            })
+          )
+          .pipe(as(one), Effect.flip)
+      )
+      expect(result).toMatchObject({ reason: "storage_unavailable", context: { code: "SQLITE_BUSY_SNAPSHOT" } })
+      expect(took).toBeLessThan(2500)
+    })
+  )
+
   it.scopedLive("set what a commit waits for by their durability", () =>
     Effect.gen(function* () {
       for (const [durability, synchronous] of [

@@ -114,7 +114,8 @@ export const consume = <R>(
     return yield* Effect.onExit(Effect.forever(turn), () => end)
   })
 
-  return Effect.interruptible(Effect.scoped(running))
+  const consuming = Effect.interruptible(Effect.scoped(running))
+  return consumers.outside === undefined ? consuming : consumers.outside(consuming)
 }
 
 const otherCriteria = (criteria: string): EventError =>

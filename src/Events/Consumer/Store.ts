@@ -122,6 +122,12 @@ export interface ConsumerStore {
     effect: Effect.Effect<A, E, R>
   ) => Effect.Effect<A, E | EventError | TransactionRefused, R>
 
+  /**
+   * Runs the effect outside of the transaction that its fiber is in. A consumer begun in one outlives it, and would read
+   * what is rolled back. Left out where the store has no transactions.
+   */
+  readonly outside?: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
   /** The dead letters at higher positions, in order of position. */
   readonly deadLetters: (
     name: string,

@@ -46,7 +46,8 @@ export const backend = (
     const groups = yield* Groups.make({
       deadline: Duration.toMillis(settings.deadline),
       // Raised where it failed too: the end of its transaction may be what a reader waits for.
-      commit: (batches, within) => Effect.ensuring(store.commit(batches, within), Effect.sync(changes.raise))
+      commit: (batches, within) => Effect.ensuring(store.commit(batches, within), Effect.sync(changes.raise)),
+      insist: (batch, within) => Effect.ensuring(store.insist(batch, within), Effect.sync(changes.raise))
     })
 
     const read = (query: Query) =>
@@ -85,8 +86,8 @@ export const backend = (
                     : Effect.map(remove({ ...behind(rest, last), limit: rest.limit - count }), (more) => count + more)
               )
         // What is stored meanwhile is left.
-        return Effect.flatMap(Effect.mapError(store.head, Failures.notRemoved), ({ safe }) =>
-          remove({ ...query, beforePosition: Math.min(query.beforePosition, safe + 1) })
+        return Effect.flatMap(Effect.mapError(store.head, Failures.notRemoved), ({ taken }) =>
+          remove({ ...query, beforePosition: Math.min(query.beforePosition, taken + 1) })
         )
       },
       changes: Effect.mapError(changes.listen, Failures.notRead),

@@ -1,8 +1,10 @@
 import type { SqlClient } from "@effect/sql/SqlClient"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as ExecutionStrategy from "effect/ExecutionStrategy"
+import * as Exit from "effect/Exit"
 import * as RcRef from "effect/RcRef"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import type { SqlFailure } from "../../internal/Sql/Failure.js"
 import { listen } from "../../internal/Sql/Notices.js"
 import { Signals } from "../Signals.js"
@@ -48,7 +50,16 @@ export const makeChanges = (
         }
       )
     })
-    const shared = yield* RcRef.make({ acquire: notices })
+    // RcRef leaves open what was acquired halfway, and what is forked where it may not be interrupted never ends.
+    const acquire = Effect.uninterruptible(
+      Effect.gen(function* () {
+        const scope = yield* Scope.fork(yield* Effect.scope, ExecutionStrategy.sequential)
+        yield* Effect.interruptible(Scope.extend(notices, scope)).pipe(
+          Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
+        )
+      })
+    )
+    const shared = yield* RcRef.make({ acquire })
     return {
       raise: () => signals.raise(),
       listen: Effect.zipRight(RcRef.get(shared), signals.listen)

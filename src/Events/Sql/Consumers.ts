@@ -215,6 +215,7 @@ export const sqlConsumers = ({
       changes: () => Effect.mapError(changes.listen, (failure) => unavailable(notRead, failure)),
 
       transact,
+      outside,
 
       deadLetters: (name, after, limit) =>
         Effect.map(

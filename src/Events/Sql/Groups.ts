@@ -8,6 +8,7 @@ import { monotonicMicros } from "../../internal/monotonic.js"
 import { type SqlFailure, timedOut } from "../../internal/Sql/Failure.js"
 import type { Appended } from "../Backend.js"
 import type { Batch } from "./Decide.js"
+import { Held } from "./Store.js"
 
 /** One that waits for its batch to be stored. */
 interface Waiting {
@@ -18,6 +19,9 @@ interface Waiting {
   readonly resume: (exit: Exit.Exit<Appended, SqlFailure>) => void
 }
 
+/** How many batches of a group that was held up try alone at a time, and how many wait, each over a connection. */
+const alone = 2
+
 /** The bounds of one group. A batch that passes one by itself is a group of its own. */
 const maxEvents = 1024
 const maxBytes = 4 * 1024 * 1024
@@ -25,9 +29,14 @@ const maxBytes = 4 * 1024 * 1024
 export interface GroupsOptions {
   /**
    * Stores the batches in one transaction, within so many milliseconds, and answers what came of each, or fails with
-   * none of them stored.
+   * none of them stored: with `Held` where one of them has to wait for another transaction.
    */
-  readonly commit: (batches: ReadonlyArray<Batch>, within: number) => Effect.Effect<ReadonlyArray<Appended>, SqlFailure>
+  readonly commit: (
+    batches: ReadonlyArray<Batch>,
+    within: number
+  ) => Effect.Effect<ReadonlyArray<Appended>, SqlFailure | Held>
+  /** Stores one batch, and waits for other transactions. */
+  readonly insist: (batch: Batch, within: number) => Effect.Effect<Appended, SqlFailure>
   /** For how many milliseconds a caller waits at most. */
   readonly deadline: number
 }
@@ -42,12 +51,19 @@ export interface GroupsOptions {
  *
  * None waits longer than the deadline: who has waited for half of it is not begun with any more, and a group gets what its
  * oldest has left.
+ *
+ * A group that another transaction holds up is taken apart, and each of its batches waits by itself: a program that has a
+ * stream in a long transaction keeps only those waiting who store in that stream.
  */
 export class Groups {
   private waiting: Array<Waiting> = []
   /** Continues the work, where there is none to do. */
   private wake: (() => void) | undefined
   private closed = false
+  /** The fibers of batches that are held up. */
+  private readonly held = new Set<Fiber.RuntimeFiber<void>>()
+  private readonly trying = Effect.unsafeMakeSemaphore(alone)
+  private readonly insisting = Effect.unsafeMakeSemaphore(alone)
 
   private constructor(
     private readonly clock: Clock.Clock,
@@ -62,7 +78,10 @@ export class Groups {
       yield* Effect.addFinalizer(() => {
         groups.closed = true
         groups.wake?.()
-        return Fiber.await(work)
+        return Effect.zipRight(
+          Fiber.await(work),
+          Effect.suspend(() => Fiber.awaitAll(groups.held))
+        )
       })
       return groups
     })
@@ -87,6 +106,8 @@ export class Groups {
     if (this.waiting.length > 0) return Effect.zipRight(Effect.zipRight(this.group, Effect.yieldNow()), this.work)
     if (this.closed) return Effect.void
     const woken = Effect.async<void>((resume) => {
+      // A fiber may be interrupted by others between any two steps.
+      if (this.waiting.length > 0 || this.closed) return resume(Effect.void)
       this.wake = () => {
         this.wake = undefined
         resume(Effect.void)
@@ -100,14 +121,51 @@ export class Groups {
     const group = this.next()
     const [oldest] = group
     if (oldest === undefined) return Effect.void
-    const waited = (monotonicMicros(this.clock) - oldest.since) / 1000
     const batches = group.map(({ batch }) => batch)
-    return Effect.map(Effect.exit(this.options.commit(batches, this.options.deadline - waited)), (exit) => {
-      for (const [index, { resume }] of group.entries()) {
-        resume(Exit.flatMap(exit, (appended) => answer(appended[index])))
+    const commit = Effect.map(this.options.commit(batches, this.leftOf(oldest)), (appended) => ({ appended }))
+    const committed = Effect.catchIf(
+      commit,
+      (failure): failure is Held => failure instanceof Held,
+      () => Effect.succeed(undefined)
+    )
+    return Effect.flatMap(Effect.exit(committed), (exit) => {
+      if (Exit.isSuccess(exit) && exit.value === undefined) {
+        return Effect.forEach(group, (waiting) => this.apart(waiting), { discard: true })
       }
+      for (const [index, { resume }] of group.entries()) {
+        resume(Exit.flatMap(exit, (answered) => answer(answered?.appended[index])))
+      }
+      return Effect.void
     })
   })
+
+  /** Stores the batch by itself, while the work goes on: those that nothing holds up do not wait for the others. */
+  private apart(waiting: Waiting): Effect.Effect<void> {
+    const { batch, resume } = waiting
+    const inTime = <A, E>(store: (within: number) => Effect.Effect<A, E>): Effect.Effect<A, E | SqlFailure> =>
+      Effect.suspend((): Effect.Effect<A, E | SqlFailure> => {
+        const left = this.leftOf(waiting)
+        return left > 0 ? store(left) : Effect.fail(timedOut())
+      })
+    const tried = Effect.flatMap(
+      inTime((within) => this.options.commit([batch], within)),
+      ([appended]) => answer(appended)
+    )
+    const stored = Effect.catchIf(
+      this.trying.withPermits(1)(tried),
+      (failure): failure is Held => failure instanceof Held,
+      () => this.insisting.withPermits(1)(inTime((within) => this.options.insist(batch, within)))
+    )
+    return Effect.map(Effect.forkDaemon(Effect.map(Effect.exit(stored), resume)), (fiber) => {
+      this.held.add(fiber)
+      fiber.addObserver(() => this.held.delete(fiber))
+    })
+  }
+
+  /** For how many milliseconds the caller waits yet. */
+  private leftOf({ since }: Waiting): number {
+    return this.options.deadline - (monotonicMicros(this.clock) - since) / 1000
+  }
 
   /** The next group; those whose turn comes too late are told so. */
   private next(): ReadonlyArray<Waiting> {

@@ -27,6 +27,8 @@ export const makeHeldBack = (
     const runtime = yield* Effect.runtime<never>()
     const clock = yield* Effect.clock
     let watcher: Fiber.RuntimeFiber<unknown> | undefined
+    /** How many reads were held back. */
+    let reads = 0
 
     const watch = (first: Head) => {
       let since = monotonicMicros(clock)
@@ -39,9 +41,14 @@ export const makeHeldBack = (
         tellAt = now + toldEvery * 1000
         telemetry.emit("events.held_back", { behind, age: Math.round((now - since) / 1000) }, {})
       }
+      let readsBefore = reads
+      const asked = Effect.suspend(() => {
+        readsBefore = reads
+        return Effect.option(head)
+      })
       const look: Effect.Effect<void> = Effect.flatMap(
         // A database that is away is looked at again.
-        Effect.delay(Effect.option(head), wait),
+        Effect.suspend(() => Effect.delay(asked, wait)),
         (found): Effect.Effect<void> => {
           const now = monotonicMicros(clock)
           wait = Math.min(wait * 2, longestWait)
@@ -55,7 +62,8 @@ export const makeHeldBack = (
             told = false
             tellAt = now + toldEvery * 1000
           } else if (now >= tellAt) tell(behind, now)
-          if (behind > 0) return look
+          // A read that was held back while this look was under way may have seen a later moment.
+          if (behind > 0 || reads > readsBefore) return look
           watcher = undefined
           return Effect.void
         }
@@ -65,6 +73,8 @@ export const makeHeldBack = (
 
     yield* Effect.addFinalizer(() => Effect.sync(() => watcher?.unsafeInterruptAsFork(watcher.id())))
     return (head) => {
-      if (head.safe < head.taken && watcher === undefined) watcher = Runtime.runFork(runtime, watch(head))
+      if (head.safe === head.taken) return
+      reads++
+      if (watcher === undefined) watcher = Runtime.runFork(runtime, watch(head))
     }
   })

@@ -4,6 +4,7 @@ import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
+import type { SqlFailure } from "../../internal/Sql/Failure.js"
 import { failing, guarded } from "../../internal/Sql/Guard.js"
 import type { Query } from "../Criteria.js"
 import type { Batch } from "./Decide.js"
@@ -11,11 +12,17 @@ import { find, type Plan } from "./Find.js"
 import { appendCall, appendedOf, type Notification } from "./PostgresCall.js"
 import { postgresSelect } from "./PostgresSelect.js"
 import { hasPatterns, hasTimes, isNarrow } from "./Select.js"
-import { type Head, type Store, transactionIn } from "./Store.js"
+import { answerOf, type Head, Held, type Store, transactionIn } from "./Store.js"
 import type { Statement, Tables } from "./Tables.js"
 
 /** After a deadlock or a failed serialization. */
 const again = Schedule.jittered(Schedule.exponential("5 millis"))
+
+/** For how long a group waits for another transaction: longer than one takes that only stores. */
+const lockTimeout = "250ms"
+
+/** The lock was not there within the timeout. */
+const isHeld = ({ code }: SqlFailure): boolean => code === "55P03"
 
 /** A log in PostgreSQL, where every transaction may store. */
 export const postgresStore = (
@@ -45,8 +52,8 @@ export const postgresStore = (
   const run = ({ params, text }: Statement): Effect.Effect<ReadonlyArray<ReadonlyArray<unknown>>, SqlError> =>
     here(sql.unsafe(text, params).values)
 
-  const append = (batches: ReadonlyArray<Batch>, payload: string) =>
-    Effect.map(run(appendCall(tables, batches, { ...notification, payload })), ([row]) =>
+  const append = (batches: ReadonlyArray<Batch>, payload: string, lockTimeout?: string) =>
+    Effect.map(run(appendCall(tables, batches, { ...notification, payload }, lockTimeout)), ([row]) =>
       appendedOf(batches, String(row?.[0]))
     )
 
@@ -69,19 +76,21 @@ export const postgresStore = (
     isJoined,
     commit: (batches, within) =>
       guarded(
-        Effect.retry(failing(append(batches, notification.payload)), {
+        Effect.retry(failing(append(batches, notification.payload, lockTimeout)), {
+          while: (failure) => failure.kind === "locked" && !isHeld(failure),
+          schedule: again
+        }),
+        within
+      ).pipe(Effect.mapError((failure) => (isHeld(failure) ? new Held() : failure))),
+    insist: (batch, within) =>
+      guarded(
+        Effect.retry(failing(append([batch], notification.payload)), {
           while: ({ kind }) => kind === "locked",
           schedule: again
         }),
         within
-      ),
-    join: (batch) =>
-      guarded(
-        Effect.flatMap(append([batch], ""), ([appended]) =>
-          appended === undefined ? Effect.dieMessage("no answer for the batch") : Effect.succeed(appended)
-        ),
-        deadline
-      ),
+      ).pipe(Effect.flatMap(answerOf)),
+    join: (batch) => guarded(Effect.flatMap(append([batch], ""), answerOf), deadline),
     head: guarded(head, deadline),
     read: (query) =>
       guarded(

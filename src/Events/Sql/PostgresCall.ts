@@ -11,11 +11,12 @@ export interface Notification {
   readonly payload: string
 }
 
-/** The call of the function that stores. */
+/** The call of the function that stores; `lockTimeout` bounds its waits for other transactions. */
 export const appendCall = (
   { append }: Tables,
   batches: ReadonlyArray<Batch>,
-  { channel, payload }: Notification
+  { channel, payload }: Notification,
+  lockTimeout?: string
 ): Statement => {
   const events: Array<unknown> = []
   const ids: Array<string> = []
@@ -42,8 +43,9 @@ export const appendCall = (
   const expected = batches.some(({ expectation }) => expectation !== undefined)
     ? JSON.stringify(batches.map(({ expectation }) => expectation ?? null))
     : null
+  const call = `${append}($1::json, $2::text[], $3::int[], $4::json, $5::text[], $6::int[], $7::boolean, $8::text, $9::text)::text`
   return {
-    text: `select ${append}($1::json, $2::text[], $3::int[], $4::json, $5::text[], $6::int[], $7::boolean, $8::text, $9::text)::text`,
+    text: `select ${call}${lockTimeout === undefined ? "" : " from set_config('lock_timeout', $10::text, true)"}`,
     params: [
       JSON.stringify(events),
       ids,
@@ -53,7 +55,8 @@ export const appendCall = (
       [...streams.values()],
       new Set(ids).size === ids.length,
       channel,
-      payload
+      payload,
+      ...(lockTimeout === undefined ? [] : [lockTimeout])
     ]
   }
 }

@@ -61,6 +61,9 @@ const headFunction = ({ head, position }: Tables): string => `
     log oid := '${position}'::regclass;
     floor bigint;
   begin
+    if pg_is_in_recovery() then
+      raise exception 'a standby knows no open transactions' using errcode = 'read_only_sql_transaction';
+    end if;
     select last_value - (not is_called)::int into taken from ${position};
     -- A floor is known by its low 32 bits; one that was taken after the line above is above it, and does not count.
     select max(behind) into floor from (

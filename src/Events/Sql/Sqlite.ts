@@ -14,7 +14,7 @@ import { hasTimes, isNarrow } from "./Select.js"
 import { sqliteConnection } from "./SqliteConnection.js"
 import { sqliteSelect } from "./SqliteSelect.js"
 import { inParts, sqliteTexts } from "./SqliteTexts.js"
-import type { Store } from "./Store.js"
+import { answerOf, type Store } from "./Store.js"
 import type { Tables } from "./Tables.js"
 import { termsOf } from "./Terms.js"
 
@@ -87,20 +87,19 @@ export const sqliteStore = (
 
     const found = (query: Query) => find({ select, plan: planOf, run: ({ params, text }) => rows(text, params) }, query)
 
+    const commit = (batches: ReadonlyArray<Batch>, within: number) => {
+      const [only, ...others] = batches
+      const [event, ...more] = only?.events ?? []
+      const alone = others.length === 0 && more.length === 0 && only?.expectation === undefined
+      return retried(alone && event !== undefined ? storeOne(event, batches) : transaction(store(batches)), within)
+    }
+
     return {
       isJoined,
-      commit: (batches, within) => {
-        const [only, ...others] = batches
-        const [event, ...more] = only?.events ?? []
-        const alone = others.length === 0 && more.length === 0 && only?.expectation === undefined
-        return retried(alone && event !== undefined ? storeOne(event, batches) : transaction(store(batches)), within)
-      },
-      join: (batch) =>
-        retried(
-          Effect.flatMap(savepoint(store([batch])), ([appended]) =>
-            appended === undefined ? Effect.dieMessage("no answer for the batch") : Effect.succeed(appended)
-          )
-        ),
+      commit,
+      // A lock is one on the whole file, which no batch waits for alone.
+      insist: (batch, within) => Effect.flatMap(commit([batch], within), answerOf),
+      join: (batch) => retried(Effect.flatMap(savepoint(store([batch])), answerOf)),
       head: retried(connected(head)),
       read: (query) =>
         retried(

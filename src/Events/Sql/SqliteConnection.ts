@@ -40,6 +40,12 @@ export const sqliteConnection = (
   // It is always the same one.
   Effect.map(guarded(Effect.scoped(sql.reserve), deadline), (own) => connectionOf(sql, own, deadline))
 
+/**
+ * Whether a lock may be gone at the next attempt. A transaction that has read what another process has changed since can
+ * never write.
+ */
+const mayPass = ({ code, kind }: SqlFailure): boolean => kind === "locked" && code !== "SQLITE_BUSY_SNAPSHOT"
+
 const connectionOf = (sql: SqlClient.SqlClient, own: Connection, deadline: Duration.Duration): SqliteConnection => {
   const isJoined = (context: Context.Context<never>) => transactionIn(context) === own
   const write = (text: string, params: ReadonlyArray<unknown> = []) => own.executeRaw(text, params)
@@ -100,10 +106,8 @@ const connectionOf = (sql: SqlClient.SqlClient, own: Connection, deadline: Durat
             if (failure.kind === "locked") locked = failure
           })
         )
-        const attempts = Effect.catchIf(
-          attempt,
-          ({ kind }) => kind === "locked",
-          () => Effect.retry(attempt, { while: ({ kind }) => kind === "locked", schedule: again })
+        const attempts = Effect.catchIf(attempt, mayPass, () =>
+          Effect.retry(attempt, { while: mayPass, schedule: again })
         )
         return Effect.mapError(guarded(attempts, within), (failure) =>
           failure.kind === "timeout" ? (locked ?? failure) : failure

@@ -1,7 +1,7 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
 import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import type { SqlFailure } from "../../internal/Sql/Failure.js"
 import type { Appended } from "../Backend.js"
 import type { Query } from "../Criteria.js"
@@ -10,8 +10,16 @@ import type { Batch } from "./Decide.js"
 
 /** An event log in a database of one kind. Every effect takes part in the transaction of its fiber, if there is one. */
 export interface Store {
-  /** Stores the batches in one transaction of its own, within so many milliseconds. */
-  readonly commit: (batches: ReadonlyArray<Batch>, within: number) => Effect.Effect<ReadonlyArray<Appended>, SqlFailure>
+  /**
+   * Stores the batches in one transaction of its own, within so many milliseconds. Fails with `Held`, and has stored
+   * nothing, where it would have to wait for another transaction.
+   */
+  readonly commit: (
+    batches: ReadonlyArray<Batch>,
+    within: number
+  ) => Effect.Effect<ReadonlyArray<Appended>, SqlFailure | Held>
+  /** Stores one batch like that, and waits for other transactions. */
+  readonly insist: (batch: Batch, within: number) => Effect.Effect<Appended, SqlFailure>
   /** Stores the batch in the transaction that the fiber is in. */
   readonly join: (batch: Batch) => Effect.Effect<Appended, SqlFailure>
   /** Whether the fiber is in a transaction of this database. */
@@ -23,6 +31,11 @@ export interface Store {
   readonly count: (query: Query) => Effect.Effect<number, SqlFailure>
   /** Removes at most so many of those that match, and tells how many those were and the last position. */
   readonly removeSome: (query: Query, limit: number) => Effect.Effect<Removed, SqlFailure>
+}
+
+/** A transaction that goes on holds a stream or an id that one of the batches is about. */
+export class Held {
+  readonly _tag = "Held"
 }
 
 export interface Found {
@@ -42,6 +55,10 @@ export interface Removed {
   /** The last position that was looked at, or undefined where nothing is left. */
   readonly last: number | undefined
 }
+
+/** What came of the only batch. */
+export const answerOf = ([appended]: ReadonlyArray<Appended>): Effect.Effect<Appended> =>
+  appended === undefined ? Effect.dieMessage("no answer for the batch") : Effect.succeed(appended)
 
 /** The connection of the transaction that the fiber is in. */
 export const transactionIn = (context: Context.Context<never>): Connection | undefined => {
