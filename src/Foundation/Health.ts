@@ -39,7 +39,7 @@ export interface Options<C extends Checks = Record<never, never>> {
    * Without which the service is not ready: all components and checks, where not given. Where every instance has the same
    * store, the end of it makes all of them unready at once: leave out what they can do without.
    */
-  readonly required?: ReadonlyArray<Name | (keyof C & string)>
+  readonly required?: ReadonlyArray<Name | (keyof NoInfer<C> & string)>
   /** How many events a consumer may be behind before the events are degraded: 10,000. */
   readonly maxLag?: number
   /**
