@@ -67,7 +67,7 @@ export const stops = ({ api, provider }: Places): ReadonlyArray<Stop> => {
     },
     { title: "The service is ready nevertheless, and says what is wrong", url: at("/health"), status: 200 },
     { title: "The provider works again", method: "PUT", url: mood("works"), status: 200 },
-    { title: "Past the limit, there is nothing", url: at("/orders?limit=1"), status: 429, times: 20 },
+    { title: "Past the limit, there is nothing", url: at("/orders?limit=1"), status: 429, times: 25 },
     { title: "What it has counted", url: at("/metrics"), status: 200, grep: "shop_request_duration_seconds_count" }
   ]
 }
