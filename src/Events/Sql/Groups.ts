@@ -106,7 +106,7 @@ export class Groups {
     if (this.waiting.length > 0) return Effect.zipRight(Effect.zipRight(this.group, Effect.yieldNow()), this.work)
     if (this.closed) return Effect.void
     const woken = Effect.async<void>((resume) => {
-      // A fiber may be interrupted by others between any two steps.
+      // Others may have run since the last look: a fiber gives way after so many steps.
       if (this.waiting.length > 0 || this.closed) return resume(Effect.void)
       this.wake = () => {
         this.wake = undefined
