@@ -61,13 +61,12 @@ const launch =
       Effect.gen(function* () {
         const work = new Work()
         const scope = yield* Scope.make()
-        const running = Layer.buildWithScope(layer, scope).pipe(
-          Effect.provideService(Shutdown, work),
-          Effect.zipRight(Effect.never)
-        )
-        const end = yield* Effect.exit(restore(running))
-        if (Exit.isSuccess(end)) return end.value
-        yield* drain(work, options)
+        const build = Effect.provideService(Layer.buildWithScope(layer, scope), Shutdown, work)
+        const built = yield* Effect.exit(restore(build))
+        // What was not complete yet has nothing in flight.
+        const end: Exit.Exit<never, E> = Exit.isFailure(built)
+          ? Exit.failCause(built.cause)
+          : yield* Effect.zipLeft(Effect.exit(restore(Effect.never)), drain(work, options))
         const closing = yield* Effect.forkDaemon(Scope.close(scope, end))
         if (!(yield* within(closing, closeWithin))) {
           yield* Effect.logWarning("What was launched does not close, and is left as it is")
