@@ -56,7 +56,7 @@ export const parse = (text: string, format: Prometheus.Format): ReadonlyMap<stri
     const label = /([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\\\|\\"|\\n)*)"(,|$)/gy
     let end = 0
     for (const [all, key = "", text = ""] of labelText.matchAll(label)) {
-      if (key in labels) fail(line, "has a label twice")
+      if (Object.hasOwn(labels, key)) fail(line, "has a label twice")
       if (key.startsWith("__")) fail(line, "has a label of Prometheus' own")
       labels[key] = text
       end += all.length
