@@ -1,3 +1,4 @@
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -62,11 +63,10 @@ const launch =
         const work = new Work()
         const scope = yield* Scope.make()
         const build = Effect.provideService(Layer.buildWithScope(layer, scope), Shutdown, work)
-        const built = yield* Effect.exit(restore(build))
-        // What was not complete yet has nothing in flight.
-        const end: Exit.Exit<never, E> = Exit.isFailure(built)
-          ? Exit.failCause(built.cause)
-          : yield* Effect.zipLeft(Effect.exit(restore(Effect.never)), drain(work, options))
+        const end = yield* Effect.exit(restore(Effect.zipRight(build, Effect.never)))
+        if (Exit.isSuccess(end)) return end.value
+        // A layer that cannot be built serves nobody. One that is interrupted while it is built may do so already.
+        if (Cause.isInterrupted(end.cause)) yield* drain(work, options)
         const closing = yield* Effect.forkDaemon(Scope.close(scope, end))
         if (!(yield* within(closing, closeWithin))) {
           yield* Effect.logWarning("What was launched does not close, and is left as it is")

@@ -33,6 +33,10 @@ const later = <A, E, R>(duration: "1 second" | "50 millis", effect: Effect.Effec
     return yield* Fiber.join(fiber)
   })
 
+class LoginFailed extends Error {
+  override readonly name = "LoginFailed"
+}
+
 const unavailable = new EventError({ reason: "storage_unavailable", message: "The events cannot be read: try later" })
 
 describe("Foundation.health", () => {
@@ -195,7 +199,7 @@ describe("Foundation.health", () => {
       class Database extends Context.Tag("test/Database")<Database, { readonly ok: boolean }>() {}
       const checks = {
         database: Effect.map(Database, ({ ok }) => (ok ? Health.degraded("Its replica is behind") : Health.up)),
-        mails: Effect.fail(new Error("cannot log in as postgres://admin:hunter2@db")),
+        mails: Effect.fail(new LoginFailed("cannot log in as postgres://admin:hunter2@db")),
         disk: Effect.succeed(Health.down("token=hunter2")),
         cache: Effect.void
       }
@@ -203,7 +207,7 @@ describe("Foundation.health", () => {
       const { components, ready, status } = yield* Effect.provideService(check, Database, { ok: true })
       expect([status, ready]).toEqual(["down", true])
       expect(components.database).toMatchObject({ status: "degraded", reason: "Its replica is behind" })
-      expect(components.mails).toMatchObject({ status: "down", reason: "It failed with Error" })
+      expect(components.mails).toMatchObject({ status: "down", reason: "It failed with LoginFailed" })
       expect(components.disk.reason).not.toContain("hunter2")
       expect(components.cache.status).toBe("up")
     }).pipe(Effect.provide(FoundationTest))

@@ -22,7 +22,7 @@ describe("the types of", () => {
       Effect.Effect<Health.Health<Health.Name | "db" | "disk">, never, Foundation | Db>
     >()
     // @ts-expect-error: there is no such component
-    Health.check({ checks, required: ["dbs"] })
+    void Health.check({ checks, required: ["dbs"] })
     expectTypeOf(HttpHealth.layerRoutes({ checks })).toEqualTypeOf<
       Layer.Layer<never, never, HttpLayerRouter.HttpRouter | Foundation | Db>
     >()
