@@ -126,7 +126,7 @@ export const catalogue = {
     metadata: ["name"]
   },
   "circuit_breaker.store": {
-    when: "Redis does not decide on circuits in time, or does again",
+    when: "Redis does not decide on circuits, or not in time, or does again",
     measurements: ["count"],
     metadata: ["available", "problem"]
   },
