@@ -138,7 +138,8 @@ const responseOf = (problem: Details): HttpServerResponse.HttpServerResponse =>
  * Answers each FoundationError that the app fails with as {@link response} does. With `unknown`, everything else that it
  * fails or dies with becomes a problem too. Interruptions pass through. What answers 500 is logged with its cause.
  *
- * For `HttpRouter.use`, `HttpServer.serve`, `HttpApiBuilder.serve` and `HttpLayerRouter.middleware`.
+ * For `HttpRouter.use` and `HttpLayerRouter.middleware`, or around the app before it is served. As the middleware of
+ * `HttpServer.serve` and `HttpApiBuilder.serve` it would come when failures are answered already.
  *
  * @example
  * import { HttpApp, HttpRouter, HttpServerResponse } from "@effect/platform"
