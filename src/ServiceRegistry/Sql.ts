@@ -1,6 +1,5 @@
 import { createHash, randomUUID } from "node:crypto"
 import * as SqlClient from "@effect/sql/SqlClient"
-import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -62,9 +61,7 @@ export const make = (
             Effect.mapError(unavailable),
             Effect.flatMap((revision) =>
               revision === undefined ? Effect.fail(Failures.notFound(name)) : Effect.succeed(revision)
-            ),
-            // In a transaction of the caller it would come and go with that.
-            Effect.mapInputContext(() => Context.empty())
+            )
           ),
         shared: {
           letGo: (granted) => desk().letGo(granted),

@@ -1,31 +1,30 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import { ConfigError } from "../../FoundationError.js"
-import { jsonSafeRecord } from "../../internal/jsonSafe.js"
-import type { SqlFailure } from "../../internal/Sql/Failure.js"
+import { contextOf, type SqlFailure } from "../../internal/Sql/Failure.js"
 import { failure } from "../Failure.js"
 import { abridged } from "../Path.js"
 import { Problem } from "../Problem.js"
 
 export const unusable =
   (source: string) =>
-  ({ code, detail, kind, message }: SqlFailure): ConfigError =>
+  (failure: SqlFailure): ConfigError =>
     new ConfigError({
       reason: "source_unavailable",
       source,
-      message: `The configuration table ${source} cannot be used: ${message}`,
-      context: jsonSafeRecord({ kind, code, detail })
+      message: `The configuration table ${source} cannot be used: ${failure.message}`,
+      context: contextOf(failure)
     })
 
 export const unwritable =
   (source: string, path: string) =>
-  ({ code, detail, kind, message }: SqlFailure): ConfigError =>
+  (failure: SqlFailure): ConfigError =>
     new ConfigError({
-      reason: kind === "read_only" || kind === "denied" ? "read_only" : "source_unavailable",
+      reason: failure.kind === "read_only" || failure.kind === "denied" ? "read_only" : "source_unavailable",
       path,
       source,
-      message: `The configuration key "${path}" cannot be written to ${source}: ${message}`,
-      context: jsonSafeRecord({ kind, code, detail })
+      message: `The configuration key "${path}" cannot be written to ${source}: ${failure.message}`,
+      context: contextOf(failure)
     })
 
 export const missingRights = (source: string, table: string): ConfigError =>

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import type { Json } from "../../internal/json.js"
 import type { Dialect } from "../../internal/Sql/Dialect.js"
 import type { SqlFailure } from "../../internal/Sql/Failure.js"
-import { again, failing } from "../../internal/Sql/Guard.js"
+import { whileLocked } from "../../internal/Sql/Guard.js"
 import { immediately } from "../../internal/Sql/Immediate.js"
 import { Problem } from "../Problem.js"
 import { maxValues } from "../Tree.js"
@@ -165,6 +165,4 @@ const upsert = ({ dialect, name, sql }: Table, key: string, value: Json) => {
 
 /** Comes again where another holds the lock, or was preferred, until it is interrupted. */
 const inTransaction = <A>(table: Table, work: Effect.Effect<A, SqlError | SqlFailure>): Effect.Effect<A, SqlFailure> =>
-  failing(table.dialect === "pg" ? table.sql.withTransaction(work) : immediately(table.sql, work)).pipe(
-    Effect.retry({ while: ({ kind }) => kind === "locked", schedule: again })
-  )
+  whileLocked(table.dialect === "pg" ? table.sql.withTransaction(work) : immediately(table.sql, work))

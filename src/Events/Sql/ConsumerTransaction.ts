@@ -4,11 +4,11 @@ import type { SqlError } from "@effect/sql/SqlError"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
 import type { EventError } from "../../FoundationError.js"
 import type { Dialect } from "../../internal/Sql/Dialect.js"
 import type { SqlFailure } from "../../internal/Sql/Failure.js"
-import { failing, guarded } from "../../internal/Sql/Guard.js"
+import { failing, guarded, insisting } from "../../internal/Sql/Guard.js"
+import { outside } from "../../internal/Sql/outside.js"
 import { TransactionRefused } from "../Consumer/Store.js"
 import { unavailable } from "./Failures.js"
 import { transactionIn } from "./Store.js"
@@ -18,9 +18,6 @@ class EventTransaction extends Context.Tag("effect-foundation/Events/Sql/EventTr
   EventTransaction,
   Connection
 >() {}
-
-/** While another process has the file locked. */
-export const again = Schedule.jittered(Schedule.spaced("10 millis"))
 
 /** A failure of the effect itself, which is none of the database. */
 class Own<E> {
@@ -40,9 +37,8 @@ export interface Transactions {
    */
   readonly inEvent: <A>(
     inside: Effect.Effect<A, SqlError>,
-    outside: Effect.Effect<A, EventError>
+    elsewhere: Effect.Effect<A, EventError>
   ) => Effect.Effect<A, EventError | TransactionRefused>
-  readonly outside: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 }
 
 export const transactionsOf = (
@@ -50,32 +46,15 @@ export const transactionsOf = (
   dialect: Dialect,
   deadline: Duration.Duration
 ): Transactions => {
-  const outside: Transactions["outside"] = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-    Effect.withFiberRuntime<A, E, R>((fiber) =>
-      transactionIn(fiber.currentContext) === undefined
-        ? effect
-        : Effect.mapInputContext(
-            effect,
-            (context: Context.Context<R>) =>
-              Context.omit(SqlClient.TransactionConnection)(context) as Context.Context<R>
-          )
-    )
-
   /** On SQLite a transaction that reads before it writes could come too late to write: so it writes from its start. */
   const immediately = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError | SqlFailure, R> =>
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function* () {
         const connection = yield* restore(guarded(sql.reserve, deadline))
         const run = (text: string) => connection.executeUnprepared(text, [], undefined)
-        yield* restore(
-          guarded(
-            Effect.retry(failing(run("BEGIN IMMEDIATE")), {
-              while: ({ kind }) => kind === "locked",
-              schedule: again
-            }),
-            deadline
-          )
-        ).pipe(Effect.onInterrupt(() => Effect.ignore(run("ROLLBACK"))))
+        yield* restore(insisting(run("BEGIN IMMEDIATE"), deadline)).pipe(
+          Effect.onInterrupt(() => Effect.ignore(run("ROLLBACK")))
+        )
         yield* run(`SAVEPOINT ${begun}`)
         const joined = Context.make(SqlClient.TransactionConnection, [connection, 0])
         return yield* Effect.zipLeft(
@@ -128,7 +107,7 @@ export const transactionsOf = (
         : outside(elsewhere)
     })
 
-  return { transact, inEvent, outside }
+  return { transact, inEvent }
 }
 
 /** A constraint, a value, a transaction that has failed before, or a conflict with another that only a new one can resolve. */

@@ -6,12 +6,13 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { EventError } from "../../FoundationError.js"
 import type { Dialect } from "../../internal/Sql/Dialect.js"
-import { failing, guarded } from "../../internal/Sql/Guard.js"
+import { insisting } from "../../internal/Sql/Guard.js"
+import { outside } from "../../internal/Sql/outside.js"
 import type { DeadLetter } from "../Consumer/DeadLetter.js"
 import type { Claimed, ConsumerStore, Lease, Positions } from "../Consumer/Store.js"
 import { makeChanges } from "./Changes.js"
 import { consumerTablesOf } from "./ConsumerTables.js"
-import { again, transactionsOf } from "./ConsumerTransaction.js"
+import { transactionsOf } from "./ConsumerTransaction.js"
 import { unavailable } from "./Failures.js"
 import type { Notification } from "./PostgresCall.js"
 import { postgresSelect } from "./PostgresSelect.js"
@@ -48,7 +49,7 @@ export const sqlConsumers = ({
     const letters = sql.literal(names.letters)
     const channel = `${notification.channel}_c`
     const changes = yield* makeChanges(sql, { ...notification, channel }, pollInterval)
-    const { inEvent, outside, transact } = transactionsOf(sql, dialect, deadline)
+    const { inEvent, transact } = transactionsOf(sql, dialect, deadline)
 
     // Not of the transaction, which may have begun long ago.
     const now = sql.literal(
@@ -61,9 +62,7 @@ export const sqlConsumers = ({
 
     /** In no transaction of the caller's, for as long as the deadline lets it. */
     const asked = <A>(what: string, work: Effect.Effect<A, SqlError>): Effect.Effect<A, EventError> =>
-      outside(
-        guarded(Effect.retry(failing(work), { while: ({ kind }) => kind === "locked", schedule: again }), deadline)
-      ).pipe(Effect.mapError((failure) => unavailable(what, failure)))
+      Effect.mapError(outside(insisting(work, deadline)), (failure) => unavailable(what, failure))
 
     const headOf = (what: string) => Effect.mapError(outside(store.head), (failure) => unavailable(what, failure))
 

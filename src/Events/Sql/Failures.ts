@@ -1,14 +1,13 @@
 import { EventError } from "../../FoundationError.js"
 import { hotError } from "../../internal/hotError.js"
-import { jsonSafeRecord } from "../../internal/jsonSafe.js"
-import type { SqlFailure } from "../../internal/Sql/Failure.js"
+import { contextOf, type SqlFailure } from "../../internal/Sql/Failure.js"
 
 /** A database that does not do what it was asked for, as the error of the one who asked for it. */
-export const unavailable = (what: string, { code, detail, kind, message }: SqlFailure): EventError =>
+export const unavailable = (what: string, failure: SqlFailure): EventError =>
   hotError(EventError, "event_error", {
-    reason: kind === "full" ? "storage_full" : "storage_unavailable",
-    message: `${what}: ${message}`,
-    context: jsonSafeRecord({ kind, code, detail })
+    reason: failure.kind === "full" ? "storage_full" : "storage_unavailable",
+    message: `${what}: ${failure.message}`,
+    context: contextOf(failure)
   })
 
 /**

@@ -8,7 +8,7 @@ import { monotonicMicros } from "../../internal/monotonic.js"
 import { type SqlFailure, timedOut } from "../../internal/Sql/Failure.js"
 import type { Appended } from "../Backend.js"
 import type { Batch } from "./Decide.js"
-import { Held } from "./Store.js"
+import { Held, type Store } from "./Store.js"
 
 /** One that waits for its batch to be stored. */
 interface Waiting {
@@ -26,17 +26,7 @@ const alone = 2
 const maxEvents = 1024
 const maxBytes = 4 * 1024 * 1024
 
-export interface GroupsOptions {
-  /**
-   * Stores the batches in one transaction, within so many milliseconds, and answers what came of each, or fails with
-   * none of them stored: with `Held` where one of them has to wait for another transaction.
-   */
-  readonly commit: (
-    batches: ReadonlyArray<Batch>,
-    within: number
-  ) => Effect.Effect<ReadonlyArray<Appended>, SqlFailure | Held>
-  /** Stores one batch, and waits for other transactions. */
-  readonly insist: (batch: Batch, within: number) => Effect.Effect<Appended, SqlFailure>
+export interface GroupsOptions extends Pick<Store, "commit" | "insist"> {
   /** For how many milliseconds a caller waits at most. */
   readonly deadline: number
 }

@@ -1,11 +1,11 @@
-import { type SqlClient, TransactionConnection } from "@effect/sql/SqlClient"
+import type { SqlClient } from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
-import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type { SqlFailure } from "../../internal/Sql/Failure.js"
-import { failing, guarded } from "../../internal/Sql/Guard.js"
+import { guarded, whileLocked } from "../../internal/Sql/Guard.js"
+import { outside } from "../../internal/Sql/outside.js"
 import type { Query } from "../Criteria.js"
 import type { Batch } from "./Decide.js"
 import { find, type Plan } from "./Find.js"
@@ -41,13 +41,7 @@ export const postgresStore = (
 
   /** Without the transaction of another database, which the fiber may be in. */
   const here = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-    Effect.withFiberRuntime((fiber) =>
-      transactionIn(fiber.currentContext) === undefined || isJoined(fiber.currentContext)
-        ? effect
-        : Effect.mapInputContext(effect, (context: Context.Context<never>) =>
-            Context.omit(TransactionConnection)(context)
-          )
-    )
+    Effect.withFiberRuntime((fiber) => (isJoined(fiber.currentContext) ? effect : outside(effect)))
 
   const run = ({ params, text }: Statement): Effect.Effect<ReadonlyArray<ReadonlyArray<unknown>>, SqlError> =>
     here(sql.unsafe(text, params).values)
@@ -76,20 +70,16 @@ export const postgresStore = (
     isJoined,
     commit: (batches, within) =>
       guarded(
-        Effect.retry(failing(append(batches, notification.payload, lockTimeout)), {
+        whileLocked(append(batches, notification.payload, lockTimeout), {
           while: (failure) => failure.kind === "locked" && !isHeld(failure),
           schedule: again
         }),
         within
       ).pipe(Effect.mapError((failure) => (isHeld(failure) ? new Held() : failure))),
     insist: (batch, within) =>
-      guarded(
-        Effect.retry(failing(append([batch], notification.payload)), {
-          while: ({ kind }) => kind === "locked",
-          schedule: again
-        }),
-        within
-      ).pipe(Effect.flatMap(answerOf)),
+      guarded(whileLocked(append([batch], notification.payload), { schedule: again }), within).pipe(
+        Effect.flatMap(answerOf)
+      ),
     join: (batch) => guarded(Effect.flatMap(append([batch], ""), answerOf), deadline),
     head: guarded(head, deadline),
     read: (query) =>

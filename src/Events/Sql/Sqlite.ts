@@ -132,6 +132,10 @@ export const planOf = (query: Query): Plan => (hasTimes(query) && !isNarrow(quer
 const paramsOf = (event: StoredEvent): ReadonlyArray<unknown> => [
   event.position,
   event.version ?? null,
+  ...paramsOfOne(event)
+]
+
+const paramsOfOne = (event: NewEvent | StoredEvent): ReadonlyArray<unknown> => [
   event.id,
   event.type,
   event.stream ?? null,
@@ -142,18 +146,6 @@ const paramsOf = (event: StoredEvent): ReadonlyArray<unknown> => [
   JSON.stringify(event.metadata),
   // They come from an event that was checked.
   terms(event.data as Json, event.metadata as Json)
-]
-
-const paramsOfOne = (event: NewEvent): ReadonlyArray<unknown> => [
-  event.id,
-  event.type,
-  event.stream ?? null,
-  event.timestamp,
-  event.correlationId,
-  event.causationId ?? null,
-  JSON.stringify(event.data),
-  JSON.stringify(event.metadata),
-  terms(event.data, event.metadata)
 ]
 
 const terms = (data: Json, metadata: Json): string =>

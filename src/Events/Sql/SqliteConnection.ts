@@ -4,13 +4,9 @@ import type { SqlError } from "@effect/sql/SqlError"
 import type * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
 import type { SqlFailure } from "../../internal/Sql/Failure.js"
-import { failing, guarded } from "../../internal/Sql/Guard.js"
+import { guarded, insisting } from "../../internal/Sql/Guard.js"
 import { transactionIn } from "./Store.js"
-
-/** Between attempts while another process has the file locked. */
-const again = Schedule.jittered(Schedule.spaced("10 millis"))
 
 /** The one connection of a client of SQLite, with its statements and its transactions. */
 export interface SqliteConnection {
@@ -98,20 +94,6 @@ const connectionOf = (sql: SqlClient.SqlClient, own: Connection, deadline: Durat
       Effect.withFiberRuntime((fiber) =>
         isJoined(fiber.currentContext) ? savepoint(body) : reserved(immediately(body))
       ),
-    retried: (work, within = deadline) =>
-      Effect.suspend(() => {
-        let locked: SqlFailure | undefined
-        const attempt = Effect.tapError(failing(work), (failure) =>
-          Effect.sync(() => {
-            if (failure.kind === "locked") locked = failure
-          })
-        )
-        const attempts = Effect.catchIf(attempt, mayPass, () =>
-          Effect.retry(attempt, { while: mayPass, schedule: again })
-        )
-        return Effect.mapError(guarded(attempts, within), (failure) =>
-          failure.kind === "timeout" ? (locked ?? failure) : failure
-        )
-      })
+    retried: (work, within = deadline) => insisting(work, within, { while: mayPass })
   }
 }

@@ -11,8 +11,8 @@ import type { Batch } from "./Decide.js"
 /** An event log in a database of one kind. Every effect takes part in the transaction of its fiber, if there is one. */
 export interface Store {
   /**
-   * Stores the batches in one transaction of its own, within so many milliseconds. Fails with `Held`, and has stored
-   * nothing, where it would have to wait for another transaction.
+   * Stores the batches in one transaction of its own, within so many milliseconds, and answers what came of each, or fails
+   * with none of them stored: with `Held` where one of them would have to wait for another transaction.
    */
   readonly commit: (
     batches: ReadonlyArray<Batch>,

@@ -1,3 +1,4 @@
+import { jsonSafeRecord } from "../jsonSafe.js"
 import { looksSecret } from "../secret.js"
 
 /** What kept a database from doing what it was asked for. */
@@ -33,6 +34,10 @@ export interface SqlFailure {
   /** Whether the same call may well succeed later with nothing else changed. */
   readonly transient: boolean
 }
+
+/** What a failure tells beside its message: the context of the error that a component makes of it. */
+export const contextOf = ({ code, detail, kind }: SqlFailure): Record<string, unknown> =>
+  jsonSafeRecord({ kind, code, detail })
 
 interface Entry {
   readonly kind: Kind

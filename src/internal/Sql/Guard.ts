@@ -19,26 +19,43 @@ export const guarded = <A, R>(
   within: Duration.DurationInput = defaultDeadline
 ): Effect.Effect<A, SqlFailure, R> => deadline(failing(work), within, timedOut)
 
-/** `guarded`, and again as long as others hold the database locked. Where that took all the time, the failure says so. */
+export interface Again {
+  /** Which failures another attempt may overcome: by default those of a database that others hold locked. */
+  readonly while?: (failure: SqlFailure) => boolean
+  /** By default some 20 ms between attempts. */
+  readonly schedule?: Schedule.Schedule<unknown>
+}
+
+/** `guarded`, and again as `whileLocked` does. Where a lock took all the time, the failure says so. */
 export const insisting = <A, R>(
   work: Effect.Effect<A, SqlError | SqlFailure, R>,
-  within: Duration.DurationInput = defaultDeadline
+  within: Duration.DurationInput = defaultDeadline,
+  again?: Again
 ): Effect.Effect<A, SqlFailure, R> =>
   Effect.suspend(() => {
     let locked: SqlFailure | undefined
-    const attempts = failing(work).pipe(
-      Effect.tapError((failure) =>
-        Effect.sync(() => {
-          if (failure.kind === "locked") locked = failure
-        })
-      ),
-      Effect.retry({ while: ({ kind }) => kind === "locked", schedule: again })
+    const attempt = Effect.tapError(failing(work), (failure) =>
+      Effect.sync(() => {
+        if (failure.kind === "locked") locked = failure
+      })
     )
-    return deadline(attempts, within, () => locked ?? timedOut())
+    return deadline(whileLocked(attempt, again), within, () => locked ?? timedOut())
   })
 
+/** Does the work again as long as others hold the database locked, until it is interrupted. */
+export const whileLocked = <A, R>(
+  work: Effect.Effect<A, SqlError | SqlFailure, R>,
+  { schedule = rests, while: mayPass = isLocked }: Again = {}
+): Effect.Effect<A, SqlFailure, R> => {
+  const attempt = failing(work)
+  // Nearly all work is done at the first attempt, which the driver of a schedule would cost some µs.
+  return Effect.catchIf(attempt, mayPass, () => Effect.retry(attempt, { while: mayPass, schedule }))
+}
+
+const isLocked = ({ kind }: SqlFailure): boolean => kind === "locked"
+
 /** Jittered, so that those who wait for one lock do not come at once. */
-export const again = Schedule.jittered(Schedule.spaced("20 millis"))
+const rests = Schedule.jittered(Schedule.spaced("20 millis"))
 
 /** `guarded` without a deadline. */
 export const failing = <A, R>(work: Effect.Effect<A, SqlError | SqlFailure, R>): Effect.Effect<A, SqlFailure, R> =>

@@ -7,8 +7,12 @@ import * as Effect from "effect/Effect"
  * transaction may be rolled back, may be of another database, and ends before a fiber that is started in it.
  */
 export const outside = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.mapInputContext(
-    effect,
-    // No effect needs a transaction.
-    (context: Context.Context<R>) => Context.omit(SqlClient.TransactionConnection)(context) as Context.Context<R>
+  Effect.withFiberRuntime((fiber) =>
+    Context.getOption(fiber.currentContext, SqlClient.TransactionConnection)._tag === "None"
+      ? effect
+      : Effect.mapInputContext(
+          effect,
+          // No effect needs a transaction.
+          (context: Context.Context<R>) => Context.omit(SqlClient.TransactionConnection)(context) as Context.Context<R>
+        )
   )
