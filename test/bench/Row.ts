@@ -1,11 +1,13 @@
 import type { Effect, Runtime } from "effect"
 
+export type Work<R = never> = Effect.Effect<unknown, unknown, R> | (() => Effect.Effect<unknown, unknown, R>)
+
 /** One way to do the work. */
 export interface Contender<R = never> {
   /** What does it, with its version where that is not in package.json: `"opossum"`. */
   readonly name: string
-  /** The work as an Effect program does it, in a running fiber. */
-  readonly effect?: Effect.Effect<unknown, unknown, R>
+  /** The work as an Effect program does it, in a running fiber: one effect, or a function that makes one for each run. */
+  readonly effect?: Work<R>
   /**
    * The same in a runtime of its own, as another version of Effect has one: so many runs, so many of them at a time. Gives
    * what the last run gave.
@@ -50,4 +52,4 @@ export interface Row<R = never> {
  */
 export const inRuntime = <R>(runtime: Runtime.Runtime<R>, rows: ReadonlyArray<Row<R>>): ReadonlyArray<Row> =>
   // Who runs the effects of a row takes its runtime, and that has all that they need.
-  rows.map((row) => ({ ...row, runtime })) as ReadonlyArray<Row<unknown>> as ReadonlyArray<Row>
+  rows.map((row) => ({ ...row, runtime })) as ReadonlyArray<unknown> as ReadonlyArray<Row>
