@@ -1,0 +1,106 @@
+import * as Theirs from "@effect/experimental/RateLimiter"
+import { Context, Effect, Layer } from "effect"
+import { RateLimiter, Telemetry } from "effect-foundation"
+import { RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible"
+import { inTurn, users } from "../inTurn.js"
+import type { Row } from "../Row.js"
+
+/** More than any measurement takes. */
+const plenty = 10_000_000
+
+/** The limits in this process, in the form in which a program calls them: an effect, and the limit of a user. */
+export const rows = Effect.gen(function* () {
+  const built = yield* Layer.build(
+    Layer.merge(
+      Layer.provide(RateLimiter.layer, Telemetry.layer),
+      Layer.provideMerge(Theirs.layer, Theirs.layerStoreMemory)
+    )
+  )
+  const limiter = Context.get(built, RateLimiter)
+  const withLimiter = yield* Effect.provide(Theirs.makeWithRateLimiter, built)
+  const work = Effect.succeed("done")
+
+  const ours = (name: string, algorithm: RateLimiter.Algorithm, maxRequests: number) => {
+    const key = inTurn(users)
+    return Effect.suspend(() => limiter.execute(work, { name, key: key(), maxRequests, interval: "1 hour", algorithm }))
+  }
+  const theirs = (name: string, algorithm: "fixed-window" | "token-bucket", limit: number) => {
+    const key = inTurn(users)
+    return Effect.suspend(() => withLimiter({ key: `${name}:${key()}`, limit, window: "1 hour", algorithm })(work))
+  }
+  const flexible = (points: number) => {
+    const limits = new RateLimiterMemory({ points, duration: 3600 })
+    const key = inTurn(users)
+    return {
+      effect: Effect.zipRight(Effect.tryPromise({ try: () => limits.consume(key()), catch: (error) => error }), work),
+      bare: () => limits.consume(key()).catch((error: unknown) => error)
+    }
+  }
+
+  const isDone = (result: unknown) => result === "done"
+  const isRefusedByUs = (result: unknown) =>
+    result instanceof Error && "_tag" in result && result._tag === "RateLimited"
+  const isRefusedByThem = (result: unknown) => result instanceof Theirs.RateLimitExceeded
+  const isRefusedByFlexible = (result: unknown) => result instanceof RateLimiterRes && result.remainingPoints === 0
+
+  const usedUp = <E>(effect: Effect.Effect<string, E>) =>
+    Effect.forEach(users, () => Effect.exit(effect), { discard: true })
+
+  const rowsOf = (algorithm: RateLimiter.Algorithm, beside: "fixed-window" | "token-bucket") =>
+    Effect.gen(function* () {
+      const more =
+        algorithm === "sliding-window"
+          ? "Ours is exact in every span; the others admit up to twice as many in one."
+          : ""
+      const refused = ours(`used-up-${algorithm}`, algorithm, 1)
+      const refusedByThem = theirs(`used-up-${algorithm}`, beside, 1)
+      const flexibleRefused = flexible(1)
+      yield* Effect.all([usedUp(refused), usedUp(refusedByThem), usedUp(flexibleRefused.effect)])
+      const admission: Row = {
+        work: `limit, admission, 100 keys, ${algorithm}`,
+        about: `Admits a call of one of 100 users in turn. ${more}`.trim(),
+        ours: { name: "RateLimiter", effect: ours(`free-${algorithm}`, algorithm, plenty), gives: isDone },
+        peers: [
+          {
+            name: `@effect/experimental RateLimiter, ${beside}`,
+            effect: theirs(`free-${algorithm}`, beside, plenty),
+            gives: isDone,
+            atMost: 0.5
+          },
+          {
+            name: "rate-limiter-flexible",
+            ...flexible(plenty),
+            gives: (result) => isDone(result) || result instanceof RateLimiterRes,
+            atMost: 0.5
+          }
+        ]
+      }
+      const rejection: Row = {
+        work: `limit, rejection, 100 keys, ${algorithm}`,
+        about: `Refuses a call of one of 100 users in turn, who have used up their limits. ${more}`.trim(),
+        ours: { name: "RateLimiter", effect: Effect.flip(refused), gives: isRefusedByUs },
+        peers: [
+          {
+            name: `@effect/experimental RateLimiter, ${beside}`,
+            effect: Effect.flip(refusedByThem),
+            gives: isRefusedByThem,
+            atMost: 0.5
+          },
+          {
+            name: "rate-limiter-flexible",
+            effect: Effect.flip(flexibleRefused.effect),
+            bare: flexibleRefused.bare,
+            gives: isRefusedByFlexible,
+            atMost: 0.5
+          }
+        ]
+      }
+      return [admission, rejection]
+    })
+
+  return (yield* Effect.all([
+    rowsOf("sliding-window", "fixed-window"),
+    rowsOf("fixed-window", "fixed-window"),
+    rowsOf("token-bucket", "token-bucket")
+  ])).flat()
+})
