@@ -17,8 +17,8 @@ export interface Contender<R = never> {
   readonly bare?: () => unknown
   /** Does the work once where it cannot be timed from here, as in another process, and tells the microseconds it took. */
   readonly takes?: () => Promise<number>
-  /** Whether the work was done, told by what one run gives. It is asked once, before anything is measured. */
-  readonly gives: (result: unknown) => boolean
+  /** Whether the work was done, told by what one run gives, or by what it left. It is asked once, before anything is measured. */
+  readonly gives: (result: unknown) => boolean | Promise<boolean>
   /** The most that our time may be of this one's, which the work is measured against. */
   readonly atMost?: number
   /** Why that cannot be reached, and what the least is: a profile, or a minimal program. */
