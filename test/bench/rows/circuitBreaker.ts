@@ -1,11 +1,11 @@
 import { ConsecutiveBreaker, circuitBreaker, handleAll, TimeoutStrategy, timeout, wrap } from "cockatiel"
-import { Context, Duration, Effect, Layer } from "effect"
+import { Duration, Effect, Layer } from "effect"
 import { CircuitBreaker, Telemetry } from "effect-foundation"
 import * as Effect4 from "effect4/Effect"
 import * as CircuitBreaker4 from "effect4/persistence/CircuitBreaker"
 import * as Scope4 from "effect4/Scope"
 import Opossum from "opossum"
-import type { Row } from "../Row.js"
+import { inRuntime, type Row } from "../Row.js"
 
 /** Work that goes on in a later step, as an answer from elsewhere does. */
 const later = Effect.async<string>((resume) => queueMicrotask(() => resume(done)))
@@ -17,7 +17,16 @@ const laterBare = () => new Promise<string>((resolve) => queueMicrotask(() => re
 const isDone = (result: unknown) => result === "done"
 const isRejection = (result: unknown) => result instanceof Error
 
-/** The breaker of Effect 4. Its effects run in the runtime of Effect 4, to the end in one step: no promise is between. */
+/** So many runs in one fiber of Effect 4. */
+const inTurn4 = (work: Effect4.Effect<unknown, unknown>) => (runs: number) =>
+  Effect4.runPromise(
+    Effect4.gen(function* () {
+      let last: unknown
+      for (let run = 0; run < runs; run++) last = yield* work
+      return last
+    })
+  )
+
 const breaker4 = Effect.acquireRelease(
   Effect.sync(() => {
     const scope = Scope4.makeUnsafe()
@@ -46,8 +55,7 @@ const cockatiel = () => circuitBreaker(handleAll, { halfOpenAfter: 3_600_000, br
 
 /** Calls through circuits in this process. */
 export const rows = Effect.gen(function* () {
-  const built = yield* Layer.build(Layer.provide(CircuitBreaker.layer, Telemetry.layer))
-  const breaker = Context.get(built, CircuitBreaker)
+  const runtime = yield* Layer.toRuntime(Layer.provide(CircuitBreaker.layer, Telemetry.layer))
   const opens = { maxFailures: 5, resetTimeout: "1 hour" } as const
   const endless = { ...opens, timeout: Duration.infinity }
   const bounded = { ...opens, timeout: "5 seconds" } as const
@@ -57,7 +65,7 @@ export const rows = Effect.gen(function* () {
   const closed4 = four.execute(Effect4.succeed("done"), { key: "closed" })
   const rejects4 = four.execute(Effect4.succeed("done"), { key: "rejects" })
   for (let failure = 0; failure < 5; failure++) {
-    yield* Effect.exit(breaker.execute(Effect.fail("no answer"), rejects))
+    yield* Effect.provide(Effect.exit(CircuitBreaker.execute(Effect.fail("no answer"), rejects)), runtime)
     Effect4.runSyncExit(four.execute(Effect4.fail("no answer"), { key: "rejects" }))
   }
   const opossumClosed = fire(yield* opossum({ timeout: false }, () => "done"))
@@ -79,14 +87,18 @@ export const rows = Effect.gen(function* () {
     bare: () => policy.execute(work)
   })
 
-  const closed: Row = {
+  const closed: Row<CircuitBreaker> = {
     work: "circuit closed, no timeout",
     about: "Runs an effect that ends at once through a closed circuit.",
-    ours: { name: "CircuitBreaker", effect: breaker.execute(done, { name: "closed", ...endless }), gives: isDone },
+    ours: {
+      name: "CircuitBreaker",
+      effect: CircuitBreaker.execute(done, { name: "closed", ...endless }),
+      gives: isDone
+    },
     peers: [
       {
-        name: "Effect 4 CircuitBreaker, in its runtime",
-        effect: Effect.sync(() => Effect4.runSync(closed4)),
+        name: "Effect 4 CircuitBreaker",
+        sample: inTurn4(closed4),
         gives: isDone,
         atMost: 0.2
       },
@@ -95,10 +107,14 @@ export const rows = Effect.gen(function* () {
     ]
   }
 
-  const suspends: Row = {
+  const suspends: Row<CircuitBreaker> = {
     work: "circuit closed, timeout, effect suspends",
     about: "Runs an effect that ends in a later step through a closed circuit, with a timeout of 5 seconds.",
-    ours: { name: "CircuitBreaker", effect: breaker.execute(later, { name: "bounded", ...bounded }), gives: isDone },
+    ours: {
+      name: "CircuitBreaker",
+      effect: CircuitBreaker.execute(later, { name: "bounded", ...bounded }),
+      gives: isDone
+    },
     peers: [
       { name: "Effect.timeout, no circuit", effect: Effect.timeout(later, "5 seconds"), gives: isDone, atMost: 0.4 },
       { name: "cockatiel, breaker and timeout", ...through(cockatielBounded, laterBare), gives: isDone, atMost: 0.7 },
@@ -106,14 +122,14 @@ export const rows = Effect.gen(function* () {
     ]
   }
 
-  const open: Row = {
+  const open: Row<CircuitBreaker> = {
     work: "circuit open, rejection",
     about: "Rejects a call: the circuit is open.",
-    ours: { name: "CircuitBreaker", effect: Effect.flip(breaker.execute(done, rejects)), gives: isRejection },
+    ours: { name: "CircuitBreaker", effect: Effect.flip(CircuitBreaker.execute(done, rejects)), gives: isRejection },
     peers: [
       {
-        name: "Effect 4 CircuitBreaker, in its runtime",
-        effect: Effect.sync(() => Effect4.runSync(Effect4.flip(rejects4))),
+        name: "Effect 4 CircuitBreaker",
+        sample: inTurn4(Effect4.flip(rejects4)),
         gives: isRejection,
         atMost: 0.15
       },
@@ -136,5 +152,5 @@ export const rows = Effect.gen(function* () {
     ]
   }
 
-  return [closed, suspends, open]
+  return inRuntime(runtime, [closed, suspends, open])
 })

@@ -1,32 +1,31 @@
 import * as Theirs from "@effect/experimental/RateLimiter"
-import { Context, Effect, Layer } from "effect"
+import { Effect, Layer } from "effect"
 import { RateLimiter, Telemetry } from "effect-foundation"
 import { RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible"
 import { inTurn, users } from "../inTurn.js"
-import type { Row } from "../Row.js"
+import { inRuntime, type Row } from "../Row.js"
 
 /** More than any measurement takes. */
 const plenty = 10_000_000
 
 /** The limits in this process, in the form in which a program calls them: an effect, and the limit of a user. */
 export const rows = Effect.gen(function* () {
-  const built = yield* Layer.build(
+  const runtime = yield* Layer.toRuntime(
     Layer.merge(
       Layer.provide(RateLimiter.layer, Telemetry.layer),
       Layer.provideMerge(Theirs.layer, Theirs.layerStoreMemory)
     )
   )
-  const limiter = Context.get(built, RateLimiter)
-  const withLimiter = yield* Effect.provide(Theirs.makeWithRateLimiter, built)
+  const withLimiter = yield* Effect.provide(Theirs.makeWithRateLimiter, runtime)
   const work = Effect.succeed("done")
 
   const ours = (name: string, algorithm: RateLimiter.Algorithm, maxRequests: number) => {
     const key = inTurn(users)
-    return Effect.suspend(() => limiter.execute(work, { name, key: key(), maxRequests, interval: "1 hour", algorithm }))
+    return () => RateLimiter.execute(work, { name, key: key(), maxRequests, interval: "1 hour", algorithm })
   }
   const theirs = (name: string, algorithm: "fixed-window" | "token-bucket", limit: number) => {
-    const key = inTurn(users)
-    return Effect.suspend(() => withLimiter({ key: `${name}:${key()}`, limit, window: "1 hour", algorithm })(work))
+    const key = inTurn(users.map((user) => `${name}:${user}`))
+    return () => withLimiter({ key: key(), limit, window: "1 hour", algorithm })(work)
   }
   const flexible = (points: number) => {
     const limits = new RateLimiterMemory({ points, duration: 3600 })
@@ -43,8 +42,11 @@ export const rows = Effect.gen(function* () {
   const isRefusedByThem = (result: unknown) => result instanceof Theirs.RateLimitExceeded
   const isRefusedByFlexible = (result: unknown) => result instanceof RateLimiterRes && result.remainingPoints === 0
 
-  const usedUp = <E>(effect: Effect.Effect<string, E>) =>
-    Effect.forEach(users, () => Effect.exit(effect), { discard: true })
+  const usedUp = <E>(call: () => Effect.Effect<string, E, RateLimiter>) =>
+    Effect.provide(
+      Effect.forEach(users, () => Effect.exit(call()), { discard: true }),
+      runtime
+    )
 
   const rowsOf = (algorithm: RateLimiter.Algorithm, beside: "fixed-window" | "token-bucket") =>
     Effect.gen(function* () {
@@ -55,8 +57,8 @@ export const rows = Effect.gen(function* () {
       const refused = ours(`used-up-${algorithm}`, algorithm, 1)
       const refusedByThem = theirs(`used-up-${algorithm}`, beside, 1)
       const flexibleRefused = flexible(1)
-      yield* Effect.all([usedUp(refused), usedUp(refusedByThem), usedUp(flexibleRefused.effect)])
-      const admission: Row = {
+      yield* Effect.all([usedUp(refused), usedUp(refusedByThem), usedUp(() => flexibleRefused.effect)])
+      const admission: Row<RateLimiter> = {
         work: `limit, admission, 100 keys, ${algorithm}`,
         about: `Admits a call of one of 100 users in turn. ${more}`.trim(),
         ours: { name: "RateLimiter", effect: ours(`free-${algorithm}`, algorithm, plenty), gives: isDone },
@@ -75,14 +77,14 @@ export const rows = Effect.gen(function* () {
           }
         ]
       }
-      const rejection: Row = {
+      const rejection: Row<RateLimiter> = {
         work: `limit, rejection, 100 keys, ${algorithm}`,
         about: `Refuses a call of one of 100 users in turn, who have used up their limits. ${more}`.trim(),
-        ours: { name: "RateLimiter", effect: Effect.flip(refused), gives: isRefusedByUs },
+        ours: { name: "RateLimiter", effect: () => Effect.flip(refused()), gives: isRefusedByUs },
         peers: [
           {
             name: `@effect/experimental RateLimiter, ${beside}`,
-            effect: Effect.flip(refusedByThem),
+            effect: () => Effect.flip(refusedByThem()),
             gives: isRefusedByThem,
             atMost: 0.5
           },
@@ -98,9 +100,10 @@ export const rows = Effect.gen(function* () {
       return [admission, rejection]
     })
 
-  return (yield* Effect.all([
+  const all = yield* Effect.all([
     rowsOf("sliding-window", "fixed-window"),
     rowsOf("fixed-window", "fixed-window"),
     rowsOf("token-bucket", "token-bucket")
-  ])).flat()
+  ])
+  return inRuntime(runtime, all.flat())
 })

@@ -1,4 +1,4 @@
-import { Context, Effect, Layer } from "effect"
+import { Effect, Layer } from "effect"
 import { RateLimiter, Telemetry } from "effect-foundation"
 import * as RateLimiterRedis from "effect-foundation/RateLimiter/Redis"
 import { Redis } from "effect-foundation/Redis"
@@ -6,20 +6,19 @@ import { Redis as IoRedis } from "ioredis"
 import { RateLimiterRedis as Flexible, RateLimiterRes } from "rate-limiter-flexible"
 import { startRedis } from "../../../examples/servers/Redis.js"
 import { inTurn, users } from "../inTurn.js"
-import type { Row } from "../Row.js"
+import { inRuntime, type Row } from "../Row.js"
 
 const plenty = 10_000_000
 
 /** Limits that several processes share, in one Redis for all contenders. */
 export const rows = Effect.gen(function* () {
   const { port } = yield* startRedis()
-  const built = yield* Layer.build(
+  const runtime = yield* Layer.toRuntime(
     RateLimiterRedis.layer({ deadline: "1 second", onUnavailable: "fail" }).pipe(
       Layer.provide(Redis.layer({ url: `redis://127.0.0.1:${port}` })),
       Layer.provide(Telemetry.layer)
     )
   )
-  const limiter = Context.get(built, RateLimiter)
   const client = yield* Effect.acquireRelease(
     Effect.promise(async () => {
       const client = new IoRedis({ host: "127.0.0.1", port })
@@ -31,7 +30,7 @@ export const rows = Effect.gen(function* () {
   const work = Effect.succeed("done")
   const isDone = (result: unknown) => result === "done"
 
-  const rowOf = (algorithm: RateLimiter.Algorithm, fibers: number): Row => {
+  const rowOf = (algorithm: RateLimiter.Algorithm, fibers: number): Row<RateLimiter> => {
     const name = `bench-${algorithm}-${fibers}`
     const ourKey = inTurn(users)
     const theirKey = inTurn(users)
@@ -44,9 +43,8 @@ export const rows = Effect.gen(function* () {
       fibers,
       ours: {
         name: "RateLimiter on Redis",
-        effect: Effect.suspend(() =>
-          limiter.execute(work, { name, key: ourKey(), maxRequests: plenty, interval: "1 minute", algorithm })
-        ),
+        effect: () =>
+          RateLimiter.execute(work, { name, key: ourKey(), maxRequests: plenty, interval: "1 minute", algorithm }),
         gives: isDone
       },
       peers: [
@@ -64,8 +62,9 @@ export const rows = Effect.gen(function* () {
     }
   }
 
-  return (["sliding-window", "fixed-window", "token-bucket"] as const).flatMap((algorithm) => [
-    rowOf(algorithm, 1),
-    rowOf(algorithm, 64)
-  ])
+  const algorithms = ["sliding-window", "fixed-window", "token-bucket"] as const
+  return inRuntime(
+    runtime,
+    algorithms.flatMap((algorithm) => [rowOf(algorithm, 1), rowOf(algorithm, 64)])
+  )
 })
