@@ -2,6 +2,7 @@ import * as Metric from "effect/Metric"
 import type * as MetricHook from "effect/MetricHook"
 import type * as MetricKey from "effect/MetricKey"
 import * as MetricKeyType from "effect/MetricKeyType"
+import type * as MetricLabel from "effect/MetricLabel"
 import type * as MetricPair from "effect/MetricPair"
 import type * as MetricRegistry from "effect/MetricRegistry"
 import type * as MetricState from "effect/MetricState"
@@ -32,7 +33,8 @@ const isTable = (table: unknown): table is Table =>
   typeof table === "object" && table !== null && Symbol.iterator in table
 
 function* unread(table: Table): Generator<Instrument, void> {
-  for (const [key, hook] of table) yield { key, read: () => hook.get() }
+  // Not a function around it: a hook's functions stand alone, and a scrape keeps one object for each series.
+  for (const [key, { get }] of table) yield { key, read: get }
 }
 
 function* allRead(snapshot: Iterable<MetricPair.MetricPair.Untyped>): Generator<Instrument, void> {
@@ -49,14 +51,19 @@ export const kindOf = ({ keyType }: MetricKey.MetricKey.Untyped): InstrumentKind
   return MetricKeyType.isFrequencyKey(keyType) ? "frequency" : "gauge"
 }
 
-/** The tags, with the unit apart: where Effect's exporters look for it, and `Telemetry` and `Metric.timer` leave it. */
+const isUnitTag = ({ key }: MetricLabel.MetricLabel): boolean => key === "unit" || key === "time_unit"
+
+/** The unit: where Effect's exporters look for it, and `Telemetry` and `Metric.timer` leave it. */
+export const unitOf = ({ tags }: MetricKey.MetricKey.Untyped): string | undefined => tags.find(isUnitTag)?.value
+
+/** The tags, with the unit apart. */
 export const tagsOf = (
   key: MetricKey.MetricKey.Untyped
 ): { readonly unit: string | undefined; readonly tags: ReadonlyArray<readonly [string, string]> } => {
   let unit: string | undefined
   const tags: Array<readonly [string, string]> = []
   for (const tag of key.tags) {
-    if (unit === undefined && (tag.key === "unit" || tag.key === "time_unit")) unit = tag.value
+    if (unit === undefined && isUnitTag(tag)) unit = tag.value
     else tags.push([tag.key, tag.value])
   }
   return { unit, tags }

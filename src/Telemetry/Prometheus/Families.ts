@@ -8,7 +8,8 @@ import {
   type InstrumentKind,
   instruments,
   kindOf,
-  tagsOf
+  tagsOf,
+  unitOf
 } from "../Registry.js"
 import type { Family, Format, Label, Series, SummaryState, State as Value } from "./Family.js"
 import { isUnit } from "./Names.js"
@@ -20,7 +21,7 @@ interface Unread {
   readonly unit: string | undefined
   help: string | undefined
   readonly kind: InstrumentKind
-  readonly series: Array<readonly [labels: ReadonlyArray<Label>, instrument: Instrument]>
+  readonly series: Array<Instrument>
 }
 
 /** The text of all that Effect's registry holds now, piece by piece. */
@@ -36,10 +37,8 @@ export function* scrape(format: Format, onConflict: (conflict: Conflict) => void
 const add = (families: Map<string, Unread>, instrument: Instrument): void => {
   const { key } = instrument
   const kind = kindOf(key)
-  const found = tagsOf(key)
-  const isOwn = found.unit !== undefined && isUnit(found.unit)
-  const unit = isOwn ? found.unit : undefined
-  const labels = isOwn ? found.tags : key.tags.map((tag): Label => [tag.key, tag.value])
+  const found = unitOf(key)
+  const unit = found !== undefined && isUnit(found) ? found : undefined
   const id = `${kind} ${unit ?? ""} ${key.name}`
   let family = families.get(id)
   if (family === undefined) {
@@ -47,50 +46,72 @@ const add = (families: Map<string, Unread>, instrument: Instrument): void => {
     families.set(id, family)
   }
   family.help ??= descriptionOf(key)
-  family.series.push([labels, instrument])
+  family.series.push(instrument)
 }
 
+/** All tags, less the one that tells the unit. A unit that a name cannot tell stays a label. */
+const labelsOf = (key: Instrument["key"], unit: string | undefined): ReadonlyArray<Label> =>
+  unit === undefined ? key.tags.map((tag): Label => [tag.key, tag.value]) : tagsOf(key).tags
+
 function* readOf(families: Iterable<Unread>): Generator<Family, void> {
-  for (const { help, kind, name, series, unit } of families) {
+  for (const family of families) {
+    const { help, kind, name, unit } = family
     const about = { name, unit, help }
     switch (kind) {
       case "counter":
       case "gauge":
-        yield { ...about, kind, series: read(series, numberOf) }
+        yield { ...about, kind, series: read(family, numberOf) }
         break
       case "histogram":
-        yield { ...about, kind, series: read(series, histogramOf) }
+        yield { ...about, kind, series: read(family, histogramOf) }
         break
       case "summary":
-        yield { ...about, kind, series: read(series, summaryOf) }
+        yield { ...about, kind, series: read(family, summaryOf) }
         break
       case "frequency":
-        yield { ...about, kind: "counter", series: { [Symbol.iterator]: () => words(series) } }
+        yield { ...about, kind: "counter", series: { [Symbol.iterator]: () => words(family) } }
     }
   }
 }
 
 type Untyped = MetricState.MetricState.Untyped
 
-const read = <S extends Value>(all: Unread["series"], stateOf: (state: Untyped) => S): Iterable<Series<S>> => ({
+/**
+ * A series of which nothing is read before it is asked for. Whatever a scrape keeps of each series until it is written, the
+ * garbage collector copies, and nothing else runs meanwhile: 10 ms at a stretch when it was 1 KB of each of 10,000.
+ */
+class Unwritten<S extends Value> implements Series<S> {
+  constructor(
+    private readonly instrument: Instrument,
+    private readonly unit: string | undefined,
+    private readonly stateOf: (state: Untyped) => S
+  ) {}
+
+  get labels(): ReadonlyArray<Label> {
+    return labelsOf(this.instrument.key, this.unit)
+  }
+
+  get cost(): number {
+    return costOf(this.instrument.key)
+  }
+
+  get state(): S {
+    return this.stateOf(this.instrument.read())
+  }
+}
+
+const read = <S extends Value>({ series, unit }: Unread, stateOf: (state: Untyped) => S): Iterable<Series<S>> => ({
   *[Symbol.iterator]() {
-    for (const [labels, { key, read }] of all) {
-      yield {
-        labels,
-        cost: costOf(key),
-        get state() {
-          return stateOf(read())
-        }
-      }
-    }
+    for (const instrument of series) yield new Unwritten(instrument, unit, stateOf)
   }
 })
 
 /** Each word of a frequency is a series: the label is that of Effect's exporter to OpenTelemetry. */
-function* words(all: Unread["series"]): Generator<Series<{ readonly value: number }>, void> {
-  for (const [labels, { read }] of all) {
+function* words({ series, unit }: Unread): Generator<Series<{ readonly value: number }>, void> {
+  for (const { key, read } of series) {
     const state = read()
     if (!State.isFrequencyState(state)) continue
+    const labels = labelsOf(key, unit)
     for (const [word, value] of state.occurrences) {
       yield {
         labels: [...labels.filter(([name]) => name !== "key"), ...exported(labels), ["key", word]],

@@ -1,4 +1,4 @@
-import type { Family, Format, HistogramState, Kind, Series, State, SummaryState } from "./Family.js"
+import type { Family, Format, HistogramState, Kind, Label, Series, State, SummaryState } from "./Family.js"
 import { exposedOf, labelsText } from "./Names.js"
 import { canonicalNumber, helpText, numberText } from "./Text.js"
 
@@ -109,40 +109,31 @@ const suffixes: Readonly<Record<Kind, ReadonlyArray<string>>> = {
   summary: ["_count", "_sum", "_created"]
 }
 
-/** One sample's worth of labels, and what is known of it so far. */
-interface Entry {
-  readonly series: Series
-  /** Other series with the same labels, which are added to it. */
-  more: Array<Series>
-}
-
-const none: Array<Series> = []
-
 function* stepsOf(group: Group, format: Format, conflicts: Conflicts): Generator<Step, void> {
-  const entries = new Map<string, Entry>()
+  const { kind, name } = group
+  const byLabels = new Map<string, Series>()
+  /** Further series with the same labels, which are added to the first. */
+  const others = new Map<string, Array<Series>>()
   for (const all of group.all) {
     for (const series of all) {
-      const labels = labelsText(series.labels, group.kind)
-      const same = entries.get(labels)
-      if (same === undefined) entries.set(labels, { series, more: none })
-      else if (addable(group.kind)) same.more = [...same.more, series]
-      else conflicts.add({ name: group.name, kind: group.kind, reason: "series" })
+      const labels = labelsText(series.labels, kind)
+      if (!byLabels.has(labels)) byLabels.set(labels, series)
+      else if (!addable(kind)) conflicts.add({ name, kind, reason: "series" })
+      else if (!others.get(labels)?.push(series)) others.set(labels, [series])
       yield unwritten
     }
   }
-  if (entries.size === 0) return
+  if (byLabels.size === 0) return
   yield { text: headOf(group, format), cost: 1 }
-  for (const [labels, { more, series }] of entries) {
+  for (const [labels, series] of byLabels) {
     let { state } = series
-    let cost = series.cost ?? 1
-    for (const other of more) {
+    for (const other of others.get(labels) ?? []) {
       const sum = added(state, other.state)
-      cost += other.cost ?? 1
-      if (sum === undefined) conflicts.add({ name: group.name, kind: group.kind, reason: "series" })
+      if (sum === undefined) conflicts.add({ name, kind, reason: "series" })
       else state = sum
+      yield { text: "", cost: (other.cost ?? 1) + linesOf(state) }
     }
-    const text = textOf(group.name, group.kind, labels, state, format)
-    yield { text, cost: cost + linesOf(state) }
+    yield { text: textOf(name, kind, labels, state, format), cost: (series.cost ?? 1) + linesOf(state) }
   }
 }
 
@@ -238,14 +229,25 @@ const scaled = (family: Family, per: number): Iterable<Series> => {
 }
 
 function* scaledSeries(all: Iterable<Series>, per: number): Generator<Series, void> {
-  for (const series of all) {
-    yield {
-      labels: series.labels,
-      cost: series.cost ?? 1,
-      get state() {
-        return scaledState(series.state, per)
-      }
-    }
+  for (const series of all) yield new Scaled(series, per)
+}
+
+class Scaled implements Series {
+  constructor(
+    private readonly series: Series,
+    private readonly per: number
+  ) {}
+
+  get labels(): ReadonlyArray<Label> {
+    return this.series.labels
+  }
+
+  get cost(): number {
+    return this.series.cost ?? 1
+  }
+
+  get state(): State {
+    return scaledState(this.series.state, this.per)
   }
 }
 
