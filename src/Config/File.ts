@@ -1,8 +1,9 @@
 import type * as PlatformError from "@effect/platform/Error"
 import * as FileSystem from "@effect/platform/FileSystem"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { ConfigError } from "../FoundationError.js"
+import { acceptDuration } from "../internal/acceptDuration.js"
 import { watchFile } from "./FileWatch.js"
 import { type Format, formatOf, maxBytes, parse } from "./Format.js"
 import { Problem } from "./Problem.js"
@@ -28,13 +29,16 @@ export interface FileOptions {
  */
 export const file = (path: string, options: FileOptions = {}): Source<FileSystem.FileSystem> => {
   const format = options.format ?? formatOf(path)
+  const interval = acceptDuration("config.pollInterval", options.pollInterval ?? "1 second")
+  // To make a source cannot fail; to read it can.
+  if (interval instanceof ConfigError) return { name: path, text: false, loose: false, read: Effect.fail(interval) }
   return {
     name: path,
     text: format === "env",
     loose: format === "env",
     ...(options.secrets === undefined ? {} : { secrets: options.secrets }),
     read: format === undefined ? unknownFormat(path) : read(path, format, options.optional === true),
-    ...(options.watch === false ? {} : { watch: watchFile(path, options.pollInterval ?? Duration.seconds(1)) })
+    ...(options.watch === false ? {} : { watch: watchFile(path, interval) })
   }
 }
 

@@ -9,6 +9,7 @@ import { RateLimiter } from "../RateLimiter.js"
 import { ServiceRegistry } from "../ServiceRegistry.js"
 import { Telemetry } from "../Telemetry.js"
 import { type Condition, degraded, down, type Status, up, worst } from "./Health/Condition.js"
+import { deadlineOf } from "./Health/Deadline.js"
 import { eventsHealth, healthOf } from "./Health/Probes.js"
 import { type Component, type Probe, watched } from "./Health/Watched.js"
 import { Shutdown } from "./Shutdown.js"
@@ -33,7 +34,10 @@ export interface Health<Names extends string = Name> {
 export type Checks = Readonly<Record<string, Probe<unknown>>>
 
 export interface Options<C extends Checks = Record<never, never>> {
-  /** How long all probes together may take: 1 second. A component that does not answer by then is down. */
+  /**
+   * How long all probes together may take: 1 second. A component that does not answer by then is down. To ask with one that
+   * is no duration dies with ConfigError.
+   */
   readonly deadline?: Duration.DurationInput
   /**
    * Without which the service is not ready: all components and checks, where not given. Where every instance has the same
@@ -74,11 +78,11 @@ const defaultMaxLag = 10_000
 export const check = <const C extends Checks = Record<never, never>>(
   options: Options<C> = {}
 ): Effect.Effect<Health<Name | (keyof C & string)>, never, Foundation | NeedsOf<C>> => {
-  const deadline = Duration.decode(options.deadline ?? "1 second")
   const { maxLag = defaultMaxLag } = options
   const required: ReadonlyArray<string> | undefined = options.required
   const checks: Checks = options.checks ?? {}
   const looked = Effect.gen(function* () {
+    const deadline = deadlineOf(options.deadline)
     const telemetry = yield* Telemetry
     const config = yield* Config
     const events = yield* Events

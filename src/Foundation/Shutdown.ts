@@ -8,6 +8,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
+import { anyLength, requireDuration, timedOrNone } from "../internal/acceptDuration.js"
 import { type Phase as DrainPhase, Work } from "./Shutdown/Work.js"
 
 export declare namespace Shutdown {
@@ -60,13 +61,15 @@ const launch =
   <A, E, R>(layer: Layer.Layer<A, E, R>): Effect.Effect<never, E, R> =>
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function* () {
+        // At the start: at the end it would keep the work from being drained.
+        const pace = paceOf(options)
         const work = new Work()
         const scope = yield* Scope.make()
         const build = Effect.provideService(Layer.buildWithScope(layer, scope), Shutdown, work)
         const end = yield* Effect.exit(restore(Effect.zipRight(build, Effect.never)))
         if (Exit.isSuccess(end)) return end.value
         // A layer that cannot be built serves nobody. One that is interrupted while it is built may do so already.
-        if (Cause.isInterrupted(end.cause)) yield* drain(work, options)
+        if (Cause.isInterrupted(end.cause)) yield* drain(work, pace)
         const closing = yield* Effect.forkDaemon(Scope.close(scope, end))
         if (!(yield* within(closing, closeWithin))) {
           yield* Effect.logWarning("What was launched does not close, and is left as it is")
@@ -75,10 +78,15 @@ const launch =
       })
     )
 
-const drain = (work: Work, options: Shutdown.Options): Effect.Effect<void> =>
+/** How long the delay is, and the rest from then to the deadline. Throws where an option is no duration. */
+const paceOf = (options: Shutdown.Options) => {
+  const delay = requireDuration("shutdown.delay", options.delay ?? "5 seconds", timedOrNone)
+  const deadline = requireDuration("shutdown.deadline", options.deadline ?? "20 seconds", anyLength)
+  return { delay, rest: Duration.subtract(deadline, delay) }
+}
+
+const drain = (work: Work, { delay, rest }: ReturnType<typeof paceOf>): Effect.Effect<void> =>
   Effect.gen(function* () {
-    const delay = Duration.decode(options.delay ?? "5 seconds")
-    const rest = Duration.subtract(options.deadline ?? "20 seconds", delay)
     yield* Effect.logInfo(`Shutting down, with ${work.inFlight()} in flight`)
     const takingBack = yield* Effect.forkDaemon(work.begin)
     yield* Effect.all([Effect.sleep(delay), within(takingBack, takeBackWithin)], { concurrency: 2, discard: true })
@@ -106,6 +114,8 @@ export class Shutdown extends Context.Reference<Shutdown>()("effect-foundation/S
    *    are served for `delay`, and asked to take another connection next time.
    * 2. What is in flight ends; new requests get 503. At the `deadline` the rest is interrupted.
    * 3. The layer is closed. What does not close is given up after 2 seconds.
+   *
+   * Dies with ConfigError where an option is no duration, before anything is launched.
    *
    * Then whatever was provided to it is closed by whoever provided it: give it the services that the work needs, and the
    * exporters of telemetry, so that they outlive the work, and so that work which never ends does not keep them from

@@ -6,6 +6,7 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import { deadlineOf } from "../Foundation/Health/Deadline.js"
 import * as Health from "../Foundation/Health.js"
 import type { Foundation } from "../Foundation.js"
 
@@ -96,7 +97,8 @@ const bodyOf = (health: Health.Health<string>, reasons: boolean): Body => ({
 })
 
 /**
- * Adds both routes to a `HttpRouter`: readiness at `/health` and liveness at `/health/live`, for GET and HEAD.
+ * Adds both routes to a `HttpRouter`: readiness at `/health` and liveness at `/health/live`, for GET and HEAD. Throws
+ * ConfigError where the deadline is no duration.
  *
  * @example
  * import { HttpApp, HttpRouter, HttpServerResponse } from "@effect/platform"
@@ -110,13 +112,15 @@ const bodyOf = (health: Health.Health<string>, reasons: boolean): Body => ({
  * console.log(response.status, await response.json()) // 200 { status: "pass", ready: true, … }
  * await dispose()
  */
-export const routes =
-  <const C extends Health.Checks = Record<never, never>>(options: Options<C> & Paths = {}) =>
-  <E, R>(router: HttpRouter.HttpRouter<E, R>): HttpRouter.HttpRouter<E, R | NeedsOf<C>> =>
+export const routes = <const C extends Health.Checks = Record<never, never>>(options: Options<C> & Paths = {}) => {
+  // Here already, not at each request.
+  deadlineOf(options.deadline)
+  return <E, R>(router: HttpRouter.HttpRouter<E, R>): HttpRouter.HttpRouter<E, R | NeedsOf<C>> =>
     router.pipe(
       HttpRouter.get(options.ready ?? "/health", ready(options)),
       HttpRouter.get(options.live ?? "/health/live", live)
     ) as HttpRouter.HttpRouter<E, R | NeedsOf<C>>
+}
 
 /**
  * Adds both routes to the `HttpLayerRouter`, over the services that are there when it is built.
@@ -136,8 +140,9 @@ export const routes =
  */
 export const layerRoutes = <const C extends Health.Checks = Record<never, never>>(
   options: Options<C> & Paths = {}
-): Layer.Layer<never, never, HttpLayerRouter.HttpRouter | NeedsOf<C>> =>
-  HttpLayerRouter.use((router) =>
+): Layer.Layer<never, never, HttpLayerRouter.HttpRouter | NeedsOf<C>> => {
+  deadlineOf(options.deadline)
+  return HttpLayerRouter.use((router) =>
     Effect.gen(function* () {
       const context = yield* Effect.context<NeedsOf<C>>()
       yield* router.add(
@@ -148,3 +153,4 @@ export const layerRoutes = <const C extends Health.Checks = Record<never, never>
       yield* router.add("GET", options.live ?? "/health/live", live)
     })
   )
+}

@@ -7,6 +7,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Effect, Layer, Option, Schema, type Scope, TestClock } from "effect"
 import { Config } from "effect-foundation/Config"
 import { Telemetry } from "effect-foundation/Telemetry"
+import { noDurations } from "../support/noDurations.js"
 
 const platform = Layer.merge(NodeFileSystem.layer, Telemetry.layer)
 
@@ -54,6 +55,16 @@ describe("a file source", () => {
       })
     )
   }
+
+  live("is refused with a pollInterval that is no duration", () =>
+    Effect.gen(function* () {
+      const file = yield* written("app.json", "{}")
+      for (const pollInterval of noDurations) {
+        const error = yield* Effect.flip(read(file, { watch: true, pollInterval }))
+        expect(error).toMatchObject({ _tag: "ConfigError", reason: "invalid_value", path: "config.pollInterval" })
+      }
+    })
+  )
 
   live("reads an empty file, one with a byte order mark, and one with a format that its name does not tell", () =>
     Effect.gen(function* () {

@@ -3,6 +3,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Exit, Fiber, Queue, Stream } from "effect"
 import { Events } from "effect-foundation/Events"
 import { ConfigError } from "effect-foundation/FoundationError"
+import { noDurations } from "../support/noDurations.js"
 import { as, databases } from "./sqlFixtures.js"
 
 const ids = (events: Iterable<Events.StoredEvent>) => Array.from(events, ({ id }) => id)
@@ -257,6 +258,7 @@ for (const [name, database] of Object.entries(databases)) {
           { prefix: "no; DROP TABLE" },
           { deadline: "soon" as "1 second" },
           { pollInterval: 0 },
+          ...noDurations.flatMap((value) => [{ deadline: value }, { pollInterval: value }]),
           { durability: "forever" as "power" }
         ]) {
           const error = yield* Effect.flip(Effect.scoped(open(options)))

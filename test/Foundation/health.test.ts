@@ -1,6 +1,6 @@
 import { SqliteClient } from "@effect/sql-sqlite-node"
 import { describe, expect, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Fiber, Layer, Redacted, Schedule, TestClock } from "effect"
+import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Option, Redacted, Schedule, TestClock } from "effect"
 import {
   CircuitBreaker,
   Config,
@@ -15,6 +15,7 @@ import {
 import * as Health from "effect-foundation/Foundation/Health"
 import * as ServiceRegistrySql from "effect-foundation/ServiceRegistry/Sql"
 import { FoundationTest } from "effect-foundation/Testing"
+import { noDurations } from "../support/noDurations.js"
 
 const names = ["telemetry", "config", "events", "serviceRegistry", "circuitBreaker", "rateLimiter"]
 
@@ -134,6 +135,15 @@ describe("Foundation.health", () => {
       expect(health.components.config.status).toBe("up")
       expect(yield* Health.check({ required: ["config"] })).toMatchObject({ status: "down", ready: true })
     }).pipe(Effect.provide(Layer.provideMerge(changed(Events, { head: Effect.fail(unavailable) }), FoundationTest)))
+  )
+
+  it.effect.each([0, Number.POSITIVE_INFINITY, ...noDurations])("dies of a deadline that is none (%#)", (deadline) =>
+    Effect.gen(function* () {
+      const exit = yield* Effect.exit(Health.check({ deadline }).pipe(Effect.provide(FoundationTest)))
+      const error = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.dieOption(exit.cause)) : undefined
+      expect(error).toBeInstanceOf(ConfigError)
+      expect(error).toMatchObject({ reason: "invalid_value", path: "health.deadline" })
+    })
   )
 
   it.effect("answers within its deadline, whatever hangs, and asks what hangs once", () => {

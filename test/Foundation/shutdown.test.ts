@@ -1,8 +1,9 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Layer, TestClock } from "effect"
-import { Foundation } from "effect-foundation"
+import { Cause, Deferred, Duration, Effect, Exit, Fiber, Layer, Option, TestClock } from "effect"
+import { ConfigError, Foundation } from "effect-foundation"
 import { Shutdown } from "effect-foundation/Foundation/Shutdown"
 import { FoundationTest } from "effect-foundation/Testing"
+import { noDurations } from "../support/noDurations.js"
 
 const launched = <E, R>(layer: Layer.Layer<never, E, R>) =>
   Shutdown.launch({ delay: "5 seconds", deadline: "20 seconds" })(layer)
@@ -46,6 +47,40 @@ describe("Shutdown", () => {
       yield* TestClock.adjust("1 second")
       expect(Exit.isInterrupted(yield* Fiber.await(fiber))).toBe(true)
       expect(log).toEqual(["announced", "taken back", "work ended", "closed", "outer closed"])
+    })
+  )
+
+  it.effect.each(
+    noDurations.flatMap(
+      (value) =>
+        [
+          ["delay", value],
+          ["deadline", value]
+        ] as const
+    )
+  )("dies of a %s that is none before it launches anything (%#)", ([option, value]) =>
+    Effect.gen(function* () {
+      const built: Array<string> = []
+      const program = Layer.effectDiscard(Effect.sync(() => void built.push("built")))
+      const exit = yield* Effect.exit(Shutdown.launch({ [option]: value })(program))
+      const error = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.dieOption(exit.cause)) : undefined
+      expect(error).toBeInstanceOf(ConfigError)
+      expect(error).toMatchObject({ reason: "invalid_value", path: `shutdown.${option}` })
+      expect(built).toEqual([])
+    })
+  )
+
+  it.effect("may have no delay, and no deadline", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const program = Layer.scopedDiscard(Effect.forkDaemon(Shutdown.track(Deferred.await(gate))))
+      const fiber = yield* Effect.fork(Shutdown.launch({ delay: 0, deadline: Duration.infinity })(program))
+      yield* Effect.yieldNow()
+      yield* terminate(fiber)
+      yield* TestClock.adjust("100 days")
+      expect(yield* fiber.poll).toEqual(Option.none())
+      yield* Deferred.succeed(gate, undefined)
+      expect(Exit.isInterrupted(yield* Fiber.await(fiber))).toBe(true)
     })
   )
 

@@ -6,6 +6,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Duration, Effect, Exit, Fiber, Layer, Stream, TestClock } from "effect"
 import { CircuitBreaker, ConfigError, CorrelationId, Retry, Telemetry } from "effect-foundation"
 import * as Client from "effect-foundation/Http/Client"
+import { noDurations } from "../support/noDurations.js"
 
 const services = Layer.mergeAll(CircuitBreaker.layer, NodeHttpClient.layer).pipe(Layer.provideMerge(Telemetry.layer))
 
@@ -484,7 +485,8 @@ describe("Client.resilient", () => {
       { maxFailures: 0 },
       { timeout: -1 },
       { retry: { times: -1 } },
-      { maxRetryAfter: "soon" as "1 second" }
+      { maxRetryAfter: "soon" as "1 second" },
+      ...noDurations.map((maxRetryAfter) => ({ maxRetryAfter }))
     ]) {
       expect(() =>
         Client.resilient(

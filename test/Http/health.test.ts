@@ -1,8 +1,10 @@
 import { HttpApp, HttpLayerRouter, HttpRouter } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Layer, Schema } from "effect"
+import { ConfigError } from "effect-foundation"
 import * as Health from "effect-foundation/Http/Health"
 import { FoundationTest } from "effect-foundation/Testing"
+import { noDurations } from "../support/noDurations.js"
 
 const get = (handler: (request: Request) => Promise<Response>, path: string, method = "GET") =>
   Effect.promise(() => handler(new Request(`http://localhost${path}`, { method })))
@@ -38,4 +40,12 @@ describe.each(routers)("the routes for %s", (_, make) => {
       }
     })
   )
+})
+
+describe("the routes with a deadline that is none", () => {
+  it.each(noDurations)("are not made (%#)", (deadline) => {
+    expect(() => Health.routes({ deadline })).toThrow(ConfigError)
+    expect(() => Health.layerRoutes({ deadline })).toThrow(ConfigError)
+    expect(() => Health.ready({ deadline })).not.toThrow()
+  })
 })

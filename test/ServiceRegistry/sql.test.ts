@@ -9,6 +9,7 @@ import { sqliteClient } from "effect-foundation/internal/Sql/Sqlite"
 import { ServiceRegistry } from "effect-foundation/ServiceRegistry"
 import * as ServiceRegistrySql from "effect-foundation/ServiceRegistry/Sql"
 import { Telemetry } from "effect-foundation/Telemetry"
+import { noDurations } from "../support/noDurations.js"
 import { freshDatabase, freshSchema } from "../support/postgres.js"
 import { makeProxy } from "../support/proxy.js"
 
@@ -409,13 +410,16 @@ describe("a registry that cannot be made", () => {
   it.scopedLive("says which option is wrong", () =>
     Effect.gen(function* () {
       const client = sqliteClient({ filename: ":memory:" })
-      const wrong: ReadonlyArray<[string, ServiceRegistrySql.Options]> = [
+      const wrong: ReadonlyArray<readonly [string, ServiceRegistrySql.Options]> = [
         ["prefix", { prefix: "a; drop table b" }],
         ["serviceRegistry.advertise", { advertise: "localhost:80" }],
         ["serviceRegistry.lease", { lease: "10 millis" }],
         ["serviceRegistry.lease", { lease: Duration.infinity }],
         ["serviceRegistry.deadline", { deadline: 0 }],
         ["serviceRegistry.pollInterval", { pollInterval: Duration.infinity }],
+        ...(["lease", "deadline", "maxStaleness", "pollInterval", "compareInterval"] as const).flatMap((option) =>
+          noDurations.map((value) => [`serviceRegistry.${option}`, { [option]: value }] as const)
+        ),
         ["serviceRegistry.capacity", { capacity: 0 }]
       ]
       for (const [path, options] of wrong) {

@@ -5,6 +5,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Cause, Data, Effect, Layer, Logger, Metric, MetricBoundaries, Redacted, Tracer } from "effect"
 import { CorrelationId, Telemetry } from "effect-foundation"
 import * as Otlp from "effect-foundation/Telemetry/Otlp"
+import { noDurations } from "../support/noDurations.js"
 import {
   attributes,
   type Decoded,
@@ -352,6 +353,9 @@ describe("OpenTelemetry", () => {
     ["headers", { headers: { "a b": "c" } }],
     ["headers", { headers: { authorization: Redacted.make("hunter2\r\nx: y") } }],
     ["timeout", { timeout: "never" as "1 second" }],
+    ...(["timeout", "interval", "metricsInterval", "shutdownTimeout"] as const).flatMap((option) =>
+      noDurations.map((value): [string, Partial<Otlp.Options>] => [option, { [option]: value }])
+    ),
     ["maxBytes", { maxBytes: -1 }],
     ["maxBatch", { maxBatch: 0 }],
     ["signals", { signals: ["spans" as "traces"] }],

@@ -1,7 +1,6 @@
-import * as Duration from "effect/Duration"
-import * as Option from "effect/Option"
+import type * as Duration from "effect/Duration"
 import { ConfigError } from "../../FoundationError.js"
-import { durationOf } from "../../internal/durationText.js"
+import { acceptDuration } from "../../internal/acceptDuration.js"
 import { acceptPrefix } from "../../internal/Sql/Names.js"
 
 export interface Options {
@@ -38,9 +37,9 @@ export interface Settings {
 export const settingsOf = (options: Options): Settings | ConfigError => {
   const prefix = acceptPrefix(options.prefix)
   if (prefix instanceof ConfigError) return prefix
-  const deadline = duration("deadline", options.deadline ?? "5 seconds")
+  const deadline = acceptDuration("events.deadline", options.deadline ?? "5 seconds")
   if (deadline instanceof ConfigError) return deadline
-  const pollInterval = duration("pollInterval", options.pollInterval ?? "1 second")
+  const pollInterval = acceptDuration("events.pollInterval", options.pollInterval ?? "1 second")
   if (pollInterval instanceof ConfigError) return pollInterval
   const durability: unknown = options.durability ?? "process"
   if (durability !== "process" && durability !== "power") {
@@ -48,12 +47,6 @@ export const settingsOf = (options: Options): Settings | ConfigError => {
   }
   return { prefix, deadline, pollInterval, durability }
 }
-
-const duration = (option: string, value: unknown): Duration.Duration | ConfigError =>
-  Option.getOrElse(
-    Option.filter(durationOf(value), (duration) => Duration.isFinite(duration) && Duration.toMillis(duration) >= 1),
-    () => invalid(option, 'must be a finite duration of at least 1 millisecond, such as "5 seconds"')
-  )
 
 const invalid = (option: string, problem: string): ConfigError =>
   new ConfigError({ reason: "invalid_value", path: `events.${option}`, message: `events.${option} ${problem}` })

@@ -6,13 +6,12 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import { parsePolicy } from "../../CircuitBreaker/Policy.js"
 import { CircuitBreaker } from "../../CircuitBreaker.js"
-import { type CircuitOpen, ConfigError, OperationTimeout, type StoreUnavailable } from "../../FoundationError.js"
+import { type CircuitOpen, OperationTimeout, type StoreUnavailable } from "../../FoundationError.js"
+import { anyLength, requireDuration } from "../../internal/acceptDuration.js"
 import { accessing } from "../../internal/access.js"
-import { durationOf } from "../../internal/durationText.js"
 import { clockOf, monotonicMicros } from "../../internal/monotonic.js"
 import { wrongField } from "../../internal/wrongField.js"
 import { Telemetry } from "../../Telemetry.js"
@@ -35,7 +34,7 @@ const longestName = 256
 export const attempts = (options: Options) => {
   const { classify: judge = classify, correlationHeader: _, maxRetryAfter, name, retry: __, ...policy } = options
   Either.getOrThrowWith(parsePolicy(policy), (wrong) => wrongField("circuitBreaker", "circuit", wrong))
-  const most = maxRetryAfter === undefined ? defaultMaxRetryAfter : durationOfOption("maxRetryAfter", maxRetryAfter)
+  const most = requireDuration("http.client.maxRetryAfter", maxRetryAfter ?? defaultMaxRetryAfter, anyLength)
   const nameOf = (request: Request, origin: string) =>
     typeof name === "function" ? name(request, origin) : (name ?? origin.slice(0, longestName))
   return <E, R>(effect: Effect.Effect<Response, E, R>, request: Request, origin: string) =>
@@ -97,14 +96,3 @@ const isRefusal = (error: unknown): boolean =>
   Predicate.isTagged(error, "CircuitOpen") || Predicate.isTagged(error, "StoreUnavailable")
 
 const access = accessing(() => Telemetry)
-
-const durationOfOption = (field: string, value: Duration.DurationInput): Duration.Duration =>
-  Option.getOrThrowWith(
-    durationOf(value),
-    () =>
-      new ConfigError({
-        reason: "invalid_value",
-        path: `http.client.${field}`,
-        message: `${field} of Http/Client must be a duration, but is ${String(value)}`
-      })
-  )

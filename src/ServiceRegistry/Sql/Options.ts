@@ -1,5 +1,6 @@
 import * as Duration from "effect/Duration"
 import { ConfigError } from "../../FoundationError.js"
+import { acceptDuration, anyLength, type Span, timed } from "../../internal/acceptDuration.js"
 import { acceptPrefix } from "../../internal/Sql/Names.js"
 
 export interface Options {
@@ -53,23 +54,30 @@ export const acceptOptions = (options: Options, dialect: "sqlite" | "pg"): Accep
     return wrong("advertise", 'must be a URL, as in "http://10.0.0.1:8080"')
   }
   if (onStale !== "fail" && onStale !== "answer") return wrong("onStale", 'must be "fail" or "answer"')
-  const accepted = {
+  const accept = (option: keyof Options, value: Duration.DurationInput, span: Span = timed) =>
+    acceptDuration(`serviceRegistry.${option}`, value, span)
+  const lease = accept("lease", options.lease ?? "15 seconds", leases)
+  if (lease instanceof ConfigError) return lease
+  const deadline = accept("deadline", options.deadline ?? "5 seconds")
+  if (deadline instanceof ConfigError) return deadline
+  const maxStaleness = accept("maxStaleness", options.maxStaleness ?? Duration.infinity, anyLength)
+  if (maxStaleness instanceof ConfigError) return maxStaleness
+  const pollInterval = accept("pollInterval", options.pollInterval ?? (dialect === "sqlite" ? 200 : "1 second"))
+  if (pollInterval instanceof ConfigError) return pollInterval
+  const compareInterval = accept("compareInterval", options.compareInterval ?? "1 minute")
+  if (compareInterval instanceof ConfigError) return compareInterval
+  return {
     advertise: advertise === undefined ? undefined : new URL(advertise),
-    lease: Duration.decode(options.lease ?? "15 seconds"),
-    deadline: Duration.decode(options.deadline ?? "5 seconds"),
-    maxStaleness: onStale === "answer" ? Duration.infinity : Duration.decode(options.maxStaleness ?? Duration.infinity),
-    pollInterval: Duration.decode(options.pollInterval ?? (dialect === "sqlite" ? "200 millis" : "1 second")),
-    compareInterval: Duration.decode(options.compareInterval ?? "1 minute"),
+    lease,
+    deadline,
+    maxStaleness: onStale === "answer" ? Duration.infinity : maxStaleness,
+    pollInterval,
+    compareInterval,
     prefix
   }
-  const millis = Duration.toMillis(accepted.lease)
-  if (!(millis >= 1000 && millis <= 86_400_000)) return wrong("lease", "must be from 1 second to 1 day")
-  for (const name of ["deadline", "pollInterval", "compareInterval"] as const) {
-    const millis = Duration.toMillis(accepted[name])
-    if (!(millis >= 1 && millis < 2 ** 31)) return wrong(name, "must be from 1 millisecond to 24 days")
-  }
-  return accepted
 }
+
+const leases: Span = { least: 1000, most: 86_400_000, says: "must be a duration from 1 second to 1 day" }
 
 const wrong = (option: string, problem: string): ConfigError =>
   new ConfigError({

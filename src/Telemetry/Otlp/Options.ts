@@ -1,9 +1,8 @@
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
-import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { ConfigError } from "../../FoundationError.js"
-import { parseDuration } from "../../internal/durationText.js"
+import { acceptDuration } from "../../internal/acceptDuration.js"
 import type { Encoding } from "./Corrections.js"
 import type { Signal, Target } from "./Sender.js"
 
@@ -138,14 +137,10 @@ const headersOf = (headers: Readonly<Record<string, string | Redacted.Redacted<s
   return Either.right(values)
 }
 
-const durationOf = (path: string, input: Duration.DurationInput) =>
-  Option.match(
-    Option.filter(parseDuration(input), (duration) => Duration.isFinite(duration) && Duration.toMillis(duration) > 0),
-    {
-      onNone: () => invalid(path, `${String(input)} is not a duration above 0, as "5 seconds"`),
-      onSome: (duration) => Either.right(duration)
-    }
-  )
+const durationOf = (path: string, input: Duration.DurationInput): Either.Either<Duration.Duration, ConfigError> => {
+  const accepted = acceptDuration(`telemetry.otlp.${path}`, input)
+  return accepted instanceof ConfigError ? Either.left(accepted) : Either.right(accepted)
+}
 
 const wholeOf = (path: string, value: number, least: number, most: number) =>
   Number.isSafeInteger(value) && value >= least && value <= most
