@@ -92,9 +92,16 @@ const build = (
   policies: RateLimiter.Policies = noPolicies
 ): Effect.Effect<RateLimiter.Service, never, Telemetry> =>
   Effect.map(Telemetry, (telemetry) => {
-    const service = makeService(backend, policies, telemetry)
-    return { ...service, execute: dual(effectFirst, service.execute) }
+    const { run, ...service } = makeService(backend, policies, telemetry)
+    const execute = dual(effectFirst, <A, E, R>(effect: Effect.Effect<A, E, R>, limits?: OneOrMore) =>
+      Effect.withFiberRuntime<A, E | RateLimited | StoreUnavailable, R>((fiber) => run(fiber, effect, limits))
+    )
+    runs.set(execute, run)
+    return { ...service, execute }
   })
+
+/** What is behind `execute` of the services made here: in the step of a fiber, where that is on already. */
+const runs = new WeakMap<RateLimiter.Service["execute"], ReturnType<typeof makeService>["run"]>()
 
 /** A Tag is an effect, and has a name and a key as options have: so what is an effect is no options. */
 const effectFirst = (args: IArguments) => Effect.isEffect(args[0])
@@ -228,7 +235,11 @@ export class RateLimiter extends Context.Tag("effect-foundation/RateLimiter")<Ra
   static readonly execute: RateLimiter.Execute<RateLimiter> = dual(
     effectFirst,
     <A, E, R>(effect: Effect.Effect<A, E, R>, options?: OneOrMore) =>
-      access((limiter) => limiter.execute(effect, options))
+      Effect.withFiberRuntime<A, E | RateLimited | StoreUnavailable, R | RateLimiter>((fiber) => {
+        const { execute } = Context.unsafeGet(fiber.currentContext, RateLimiter)
+        const run = runs.get(execute)
+        return run === undefined ? execute(effect, options) : run(fiber, effect, options)
+      })
   )
 
   /**

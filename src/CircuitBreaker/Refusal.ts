@@ -1,6 +1,6 @@
 import * as Duration from "effect/Duration"
 import { CircuitOpen, OperationTimeout } from "../FoundationError.js"
-import { hotError } from "../internal/hotError.js"
+import { bareError, hotError } from "../internal/hotError.js"
 import { waitOf } from "../internal/monotonic.js"
 import type { Rejection } from "./Circuit.js"
 import type { Policy } from "./Policy.js"
@@ -10,18 +10,16 @@ import type { Because } from "./Trip.js"
 export const circuitOpen = ({ name }: Policy, rejection: Rejection, correlationId: string): CircuitOpen => {
   const { because, state } = rejection
   const retryAfter = waitOf(rejection.retryAfter)
-  return hotError(
-    CircuitOpen,
-    "circuit_open",
-    {
-      message: `Circuit "${name}" is ${explain(rejection, Duration.toMillis(retryAfter))}`,
-      circuit: name,
-      state,
-      retryAfter,
-      context: because === undefined ? {} : { ...because }
-    },
-    correlationId
-  )
+  const error = bareError(CircuitOpen)
+  error._tag = "CircuitOpen"
+  error.code = "circuit_open"
+  error.message = `Circuit "${name}" is ${explain(rejection, Duration.toMillis(retryAfter))}`
+  error.circuit = name
+  error.state = state
+  error.retryAfter = retryAfter
+  error.context = because === undefined ? {} : { ...because }
+  error.correlationId = correlationId
+  return error
 }
 
 const explain = ({ because, state }: Rejection, millis: number): string => {

@@ -1,6 +1,6 @@
 import * as Duration from "effect/Duration"
 import { RateLimited } from "../FoundationError.js"
-import { hotError } from "../internal/hotError.js"
+import { bareError } from "../internal/hotError.js"
 import { waitOf } from "../internal/monotonic.js"
 import type { NamedLimit } from "./NamedLimit.js"
 import { spanOf } from "./Policy.js"
@@ -26,20 +26,18 @@ export const refusal = (
 ): RateLimited => {
   const { limit, policy } = named
   const wait = waitOf(retryAfter)
-  return hotError(
-    RateLimited,
-    "rate_limited",
-    {
-      message: `Limit "${named.name}"${key === "" ? "" : ` for "${key}"`}: ${explain(named, cost, reason, wait)}`,
-      limiter: named.name,
-      key,
-      limit: limit.maxRequests,
-      interval: policy.interval,
-      retryAfter: wait,
-      context: { reason, cost, algorithm: limit.algorithm }
-    },
-    correlationId
-  )
+  const error = bareError(RateLimited)
+  error._tag = "RateLimited"
+  error.code = "rate_limited"
+  error.message = `Limit "${named.name}"${key === "" ? "" : ` for "${key}"`}: ${explain(named, cost, reason, wait)}`
+  error.limiter = named.name
+  error.key = key
+  error.limit = limit.maxRequests
+  error.interval = policy.interval
+  error.retryAfter = wait
+  error.context = { reason, cost, algorithm: limit.algorithm }
+  error.correlationId = correlationId
+  return error
 }
 
 const explain = ({ limit, policy }: NamedLimit, cost: number, reason: Reason, wait: Duration.Duration): string => {

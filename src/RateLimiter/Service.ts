@@ -28,6 +28,8 @@ import {
   wrongCostOf
 } from "./Ticket.js"
 
+const noOptions: CallOptions = {}
+
 type Admitted<A, E, R> = (verdicts: ReadonlyArray<Verdict>, tickets: ReadonlyArray<Ticket>) => Effect.Effect<A, E, R>
 
 /** In microseconds. Timers count milliseconds, in 31 bits; a longer wait looks again in between. */
@@ -117,20 +119,50 @@ export const makeService = (
     }
     // Who can wait does so behind those that wait already, also where there is room beside what they need.
     if (reserved && tickets.every(waits)) return Effect.flatMap(waitFor(tickets), (all) => then(all, tickets))
-    return after(backend.take(tickets, clockOf(fiber)), (verdicts) => {
-      const refused = worst(verdicts)
-      if (refused < 0) {
-        admitted(verdicts, tickets, 0)
-        return then(verdicts, tickets)
-      }
-      return verdicts.every((verdict, index) => verdict.admitted || waitsAt(tickets, index))
-        ? Effect.flatMap(waitFor(tickets), (all) => then(all, tickets))
-        : refuseAt(tickets, verdicts, refused, "used_up", fiber)
-    })
+    return after(backend.take(tickets, clockOf(fiber)), (verdicts) => decided(fiber, tickets, verdicts, then))
+  }
+
+  const decided = <A, E, R>(
+    fiber: RuntimeFiber,
+    tickets: ReadonlyArray<Ticket>,
+    verdicts: ReadonlyArray<Verdict>,
+    then: Admitted<A, E, R>
+  ): Effect.Effect<A, E | RateLimited | StoreUnavailable, R> => {
+    const refused = worst(verdicts)
+    if (refused < 0) {
+      admitted(verdicts, tickets, 0)
+      return then(verdicts, tickets)
+    }
+    return verdicts.every((verdict, index) => verdict.admitted || waitsAt(tickets, index))
+      ? Effect.flatMap(waitFor(tickets), (all) => then(all, tickets))
+      : refuseAt(tickets, verdicts, refused, "used_up", fiber)
   }
 
   const attemptLater = <A, E, R>(limits: Limits, then: Admitted<A, E, R>) =>
     Effect.withFiberRuntime<A, E | RateLimited | StoreUnavailable, R>((fiber) => attempt(fiber, limits, then))
+
+  /** `attempt` for one limit and an effect, the way of nearly all calls: no more is made than the decision. */
+  const run = <A, E, R>(
+    fiber: RuntimeFiber,
+    effect: Effect.Effect<A, E, R>,
+    limits: Limits = noOptions
+  ): Effect.Effect<A, E | RateLimited | StoreUnavailable, R> => {
+    if (isMany(limits)) return attempt(fiber, limits, () => effect)
+    const named = policies.of(limits, fiber)
+    // Somebody waits, or there is something to be said first.
+    if (named.lines.size > 0 || named.warning !== undefined) return attempt(fiber, limits, () => effect)
+    const ticket = ticketOf(limits, named)
+    if (isTooDear(ticket)) return refuse(ticket, "cost_above_limit", ticket.limit.interval, fiber)
+    const tickets = [ticket]
+    const answer = backend.take(tickets, clockOf(fiber))
+    if (Effect.isEffect(answer)) {
+      return Effect.flatMap(answer, (verdicts) => decided(fiber, tickets, verdicts, () => effect))
+    }
+    const verdict = answer[0]
+    if (verdict === undefined || !verdict.admitted) return decided(fiber, tickets, answer, () => effect)
+    if (telemetry.enabled("rate_limiter.admitted")) admitted(answer, tickets, 0)
+    return effect
+  }
 
   const refuseAt = (
     tickets: ReadonlyArray<Ticket>,
@@ -219,7 +251,7 @@ export const makeService = (
     })
 
   return {
-    execute: <A, E, R>(effect: Effect.Effect<A, E, R>, limits: Limits = {}) => attemptLater(limits, () => effect),
+    run,
     consume: (options: CallOptions = {}) =>
       attemptLater(options, (verdicts, tickets) => Effect.succeed(admissionOf(options, verdicts, tickets))),
     consumeAll: (limits: ReadonlyArray<CallOptions>) =>

@@ -1,7 +1,5 @@
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
-import * as DefaultServices from "effect/DefaultServices"
+import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -12,7 +10,7 @@ import * as FiberRefs from "effect/FiberRefs"
 import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import { continueCorrelationId } from "../CorrelationId.js"
-import { clockOf } from "./monotonic.js"
+import { clockOf, liveClock } from "./monotonic.js"
 
 /** What becomes of a call with a deadline. Each runs in the fiber of the caller, which cannot be interrupted there. */
 export interface Ends<A, E, A2, E2> {
@@ -203,8 +201,6 @@ const withDefects = (cause: Cause.Cause<never>, exit: Exit.Exit<unknown>): Cause
     Exit.isFailure(exit) && !Cause.isInterruptedOnly(exit.cause) ? exit.cause : Cause.empty
   return Cause.isEmpty(left) ? cause : Cause.sequential(cause, left)
 }
-
-const liveClock = Context.get(DefaultServices.liveServices, Clock.Clock)
 
 /** Past it a timer of JavaScript would fire at once; the live clock never fires then, and neither does this. */
 const maxTimerMillis = 2 ** 31 - 1
