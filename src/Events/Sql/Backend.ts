@@ -43,11 +43,16 @@ export const backend = (
     const changes = yield* makeChanges(sql, notification, settings.pollInterval)
     const consumers = yield* sqlConsumers({ ...settings, sql, dialect, tables, store, notification })
     const note = yield* makeHeldBack(store.head, changes.raise)
+    const raise = Effect.sync(changes.raise)
+    /** Raised where it failed too: the end of its transaction may be what a reader waits for. */
+    const raising = <A, E>(work: Effect.Effect<A, E>): Effect.Effect<A, E> => Effect.ensuring(work, raise)
+    const millis = Duration.toMillis(settings.deadline)
     const groups = yield* Groups.make({
-      deadline: Duration.toMillis(settings.deadline),
-      // Raised where it failed too: the end of its transaction may be what a reader waits for.
-      commit: (batches, within) => Effect.ensuring(store.commit(batches, within), Effect.sync(changes.raise)),
-      insist: (batch, within) => Effect.ensuring(store.insist(batch, within), Effect.sync(changes.raise))
+      deadline: millis,
+      commit: (batches, within) => raising(store.commit(batches, within)),
+      insist: (batch, within) => raising(store.insist(batch, within)),
+      // Its driver is synchronous.
+      ...(dialect === "sqlite" ? { atOnce: (batch: Batch) => raising(store.insist(batch, millis)) } : {})
     })
 
     const read = (query: Query) =>
@@ -69,7 +74,7 @@ export const backend = (
           }
           const stored = store.isJoined(fiber.currentContext)
             ? // Where the connection is the only one, a subscriber reads when the transaction has ended.
-              Effect.tap(store.join(batch), () => Effect.sync(changes.raise))
+              Effect.zipLeft(store.join(batch), raise)
             : groups.append(batch)
           return Effect.mapError(stored, Failures.notStored)
         }),

@@ -29,6 +29,8 @@ const maxBytes = 4 * 1024 * 1024
 export interface GroupsOptions extends Pick<Store, "commit" | "insist"> {
   /** For how many milliseconds a caller waits at most. */
   readonly deadline: number
+  /** Stores a batch in the step in which it is brought, in the fiber of its caller: for a store that can do so. */
+  readonly atOnce?: (batch: Batch) => Effect.Effect<Appended, SqlFailure>
 }
 
 /**
@@ -42,6 +44,9 @@ export interface GroupsOptions extends Pick<Store, "commit" | "insist"> {
  * None waits longer than the deadline: who has waited for half of it is not begun with any more, and a group gets what its
  * oldest has left.
  *
+ * Where a single fiber stores, and the store can do it at once, there is nobody to wait for: the batch is stored in the fiber
+ * of its caller, which saves the two ways between the fibers.
+ *
  * A group that another transaction holds up is taken apart, and each of its batches waits by itself: a program that has a
  * stream in a long transaction keeps only those waiting who store in that stream.
  */
@@ -50,6 +55,10 @@ export class Groups {
   /** Continues the work, where there is none to do. */
   private wake: (() => void) | undefined
   private closed = false
+  /** Whether a group is being stored, or the last one was of several callers: then others are about to come. */
+  private busy = false
+  /** The fiber that has stored at once, until all others that can run have done so. */
+  private single: Fiber.RuntimeFiber<unknown, unknown> | undefined
   /** The fibers of batches that are held up. */
   private readonly held = new Set<Fiber.RuntimeFiber<void>>()
   private readonly trying = Effect.unsafeMakeSemaphore(alone)
@@ -77,6 +86,26 @@ export class Groups {
     })
 
   append(batch: Batch): Effect.Effect<Appended, SqlFailure> {
+    const { atOnce } = this.options
+    if (atOnce === undefined) return this.queued(batch)
+    return Effect.withFiberRuntime((fiber) => (this.isSingle(fiber) ? atOnce(batch) : this.queued(batch)))
+  }
+
+  /** Whether nobody else stores. Several that come in one turn of the fibers are found out by the second of them. */
+  private isSingle(fiber: Fiber.RuntimeFiber<unknown, unknown>): boolean {
+    if (this.busy || this.waiting.length > 0) return false
+    if (this.single === undefined) {
+      this.single = fiber
+      queueMicrotask(this.forgetSingle)
+    }
+    return this.single === fiber
+  }
+
+  private readonly forgetSingle = () => {
+    this.single = undefined
+  }
+
+  private queued(batch: Batch): Effect.Effect<Appended, SqlFailure> {
     return Effect.async((resume) => {
       const waiting: Waiting = { batch, size: sizeOf(batch), since: monotonicMicros(this.clock), resume }
       this.waiting.push(waiting)
@@ -112,6 +141,7 @@ export class Groups {
     const [oldest] = group
     if (oldest === undefined) return Effect.void
     const batches = group.map(({ batch }) => batch)
+    this.busy = true
     const commit = Effect.map(this.options.commit(batches, this.leftOf(oldest)), (appended) => ({ appended }))
     const committed = Effect.catchIf(
       commit,
@@ -119,6 +149,7 @@ export class Groups {
       () => Effect.succeed(undefined)
     )
     return Effect.flatMap(Effect.exit(committed), (exit) => {
+      this.busy = group.length > 1
       if (Exit.isSuccess(exit) && exit.value === undefined) {
         return Effect.forEach(group, (waiting) => this.apart(waiting), { discard: true })
       }

@@ -31,7 +31,7 @@ export const sqliteTexts = ({ events, streams }: Tables) => {
   return {
     /** Takes a position and a version before each event. */
     insert: (rows: number): string => inserts.get(rows) ?? "",
-    insertOne: `INSERT INTO ${events} (${inserted}) VALUES (${marks(width)}) ON CONFLICT (id) DO NOTHING RETURNING position, version`,
+    insertOne: `INSERT INTO ${events} (${inserted}) VALUES (${marks(width)}) ON CONFLICT (id) DO NOTHING`,
     /** Takes the stream before the event. */
     insertOneInStream: `INSERT INTO ${events} (version, ${inserted}) VALUES (1 + coalesce((SELECT version FROM ${streams} WHERE name = ?), 0), ${marks(width)}) ON CONFLICT (id) DO NOTHING RETURNING position, version`,
     remove: `DELETE FROM ${events} WHERE position IN (SELECT value FROM json_each(?))`,
