@@ -189,6 +189,8 @@ const channelOf = (sql: SqlClient.SqlClient, table: string, deadline: Duration.D
  * - Reads are answered from the memory of this process, which hears of changes: within milliseconds on PostgreSQL, within
  *   `pollInterval` on SQLite. While the database is away they answer what was known last; `ServiceRegistry.staleness` tells
  *   how old that may be.
+ * - A process that is stopped in the middle of a write, as by SIGSTOP or a debugger, keeps the lock of a SQLite file until it
+ *   goes on, and nobody registers anything meanwhile. One that dies does not.
  * - A fiber is seen by the others as the address that `advertise` states.
  * - `register`, `join` and `update` stand apart from a transaction of the caller; on SQLite, which has one connection, they
  *   cannot be called within one.

@@ -4,8 +4,9 @@ import { Telemetry } from "effect-foundation/Telemetry"
 import { parent, runChild } from "../support/parent.js"
 import { processAt, writeDone } from "./consumerProcess.js"
 
-/** What a worker tells: that it has become active or lost that, and what its handler begins and ends with. */
+/** What a worker tells: that it is there, that it has become active or lost that, and what its handler begins and ends with. */
 export type Said =
+  | { readonly is: "up" }
   | { readonly lease: string }
   | { readonly begins: number }
   | { readonly ends: number }
@@ -32,6 +33,7 @@ runChild(
     yield* Telemetry.attach("lease", "events.consumer.lease", ({ metadata }) =>
       send({ lease: String(metadata.outcome) })
     )
+    yield* send({ is: "up" })
     return yield* Events.consume({
       name: "a",
       lease: Number(lease),

@@ -49,7 +49,7 @@ export const until = (
 ): Effect.Effect<void> =>
   Effect.sync(isSo).pipe(
     Effect.repeat({ until: (so) => so, schedule: Schedule.spaced("20 millis") }),
-    Effect.timeoutOption("40 seconds"),
+    Effect.timeoutOption("60 seconds"),
     Effect.flatMap((ended) =>
       ended._tag === "Some"
         ? Effect.void
