@@ -30,10 +30,16 @@ const administer = (url: Redacted.Redacted<string>, statement: string) =>
 const eventually = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.retry(effect, Schedule.spaced("50 millis").pipe(Schedule.upTo("20 seconds")))
 
-/** The ids that a subscriber sees, as they come. */
+/** The ids that a subscriber sees, as they come. A subscription ends with the error; this one goes on from where it was. */
 const subscribed = Effect.gen(function* () {
   const seen = yield* Queue.unbounded<string>()
-  yield* Effect.forkScoped(Stream.runForEach(Events.subscribe(), ({ id }) => Queue.offer(seen, id)))
+  let position = 0
+  yield* Effect.suspend(() =>
+    Stream.runForEach(Events.subscribe({ afterPosition: position }), (event) => {
+      position = event.position
+      return Queue.offer(seen, event.id)
+    })
+  ).pipe(Effect.retry(Schedule.spaced("100 millis")), Effect.forkScoped)
   return seen
 })
 
@@ -195,15 +201,7 @@ describe("a subscription on PostgreSQL", () => {
       const proxy = yield* makeProxy(Number(new URL(Redacted.value(url)).port))
       const other = yield* onServer(url)
       const process = yield* onServer(proxy.through(url), { deadline: "1 second", pollInterval: "200 millis" })
-      const seen = yield* Queue.unbounded<string>()
-      let position = 0
-      // A subscription ends with the error; whoever wants to go on goes on from where it was.
-      yield* Effect.suspend(() =>
-        Stream.runForEach(Events.subscribe({ afterPosition: position }), (event) => {
-          position = event.position
-          return Queue.offer(seen, event.id)
-        })
-      ).pipe(Effect.retry(Schedule.spaced("100 millis")), Effect.provide(process), Effect.forkScoped)
+      const seen = yield* Effect.provide(subscribed, process)
       yield* storing(other, 0, 5)
       yield* taking(seen, 0, 5)
       yield* proxy.blackhole

@@ -304,6 +304,16 @@ describe("the text for Prometheus", () => {
     expect(told).toContain("telemetry_metric_conflicts 50")
   })
 
+  it("has the buckets of a histogram rise, also where a bound that is no number has left them in any order", () => {
+    expect(samples([histogram([0, Number.NaN, -5e-324, 2, 1])])).toEqual([
+      'h_bucket{le="0"} 0',
+      'h_bucket{le="2"} 3',
+      'h_bucket{le="+Inf"} 5',
+      "h_sum 1",
+      "h_count 5"
+    ])
+  })
+
   it("leaves out of OpenMetrics the sums that may fall, which it does not know", () => {
     const negative: Prometheus.Family = {
       name: "h",

@@ -163,13 +163,16 @@ const histogramText = (
   let last = ""
   let pending = ""
   let isNegative = false
+  let highest = Number.NEGATIVE_INFINITY
   for (const [bound, cumulative] of buckets) {
-    if (Number.isNaN(bound) || bound === Number.POSITIVE_INFINITY) continue
+    isNegative ||= bound < 0
+    // With NaN among the bounds, which is none, Effect leaves the others in any order: those that do not rise are left out.
+    if (!(bound >= highest) || bound === Number.POSITIVE_INFINITY) continue
+    highest = bound
     const le = canonicalNumber(bound, format)
     // Bounds that are the same text are one bucket: that of the last, which holds the others.
     if (le !== last) text += pending
     last = le
-    isNegative ||= bound < 0
     pending = `${name}_bucket${prefix}le="${le}"} ${cumulative}\n`
   }
   text += `${pending}${name}_bucket${prefix}le="+Inf"} ${count}\n`
