@@ -68,15 +68,18 @@ describeRedis("four processes that share limits", () => {
         // Each process had its part.
         for (const { admitted, refused } of tallies) {
           expect(Object.keys(admitted)).not.toEqual([])
-          expect(refused).toBeGreaterThan(0)
+          expect(Object.keys(refused)).not.toEqual([])
         }
-        for (const { algorithm, interval, maxRequests, name } of limits) {
+        for (const { algorithm, interval, maxCost, maxRequests, name } of limits) {
           const micros = Duration.toMillis(interval) * 1000
           const taken = tallies.flatMap(({ admitted }) => admitted[name] ?? []).sort(([one], [other]) => one - other)
           switch (algorithm) {
             case "sliding-window":
-              // Never more, and no less where all want more.
-              expect([name, mostInAnySpan(taken, micros)]).toEqual([name, maxRequests])
+              // Never more, and none is refused for which there is room. How much is wanted is up to the machine.
+              expect(mostInAnySpan(taken, micros), name).toBeLessThanOrEqual(maxRequests)
+              if (tallies.some(({ refused }) => refused[name] !== undefined)) {
+                expect(mostInAnySpan(taken, micros), name).toBeGreaterThan(maxRequests - maxCost)
+              }
               expect(refusedBy(slidingWindow, taken, maxRequests, micros)).toEqual([])
               break
             case "fixed-window":

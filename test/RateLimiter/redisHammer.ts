@@ -15,7 +15,8 @@ export interface Order {
 /** What Redis has admitted, by its time: microseconds, and units. */
 export interface Tally {
   readonly admitted: Readonly<Record<string, ReadonlyArray<readonly [at: number, cost: number]>>>
-  readonly refused: number
+  /** How often each limit refused. */
+  readonly refused: Readonly<Record<string, number>>
 }
 
 const { receive, send } = parent<Tally, Order>()
@@ -43,14 +44,14 @@ const noting = (admitted: Map<string, Array<readonly [number, number]>>) =>
 const hammer = ({ limits, millis }: Order) =>
   Effect.gen(function* () {
     const end = performance.now() + millis
-    let refused = 0
+    const refused: Record<string, number> = {}
     const one = ({ maxCost, ...limit }: Order["limits"][number], index: number) =>
       RateLimiter.consume({ ...limit, key: "one", cost: 1 + (index % maxCost) }).pipe(
         Effect.either,
         Effect.flatMap((outcome) => {
           if (Either.isRight(outcome)) return Effect.void
           if (outcome.left._tag !== "RateLimited") return Effect.fail(outcome.left)
-          refused++
+          refused[limit.name] = (refused[limit.name] ?? 0) + 1
           return Effect.void
         }),
         Effect.repeat({ while: () => performance.now() < end })
