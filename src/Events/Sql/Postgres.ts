@@ -1,15 +1,19 @@
 import type { SqlClient } from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
+import { clockOf, monotonicMicros } from "../../internal/monotonic.js"
 import type { SqlFailure } from "../../internal/Sql/Failure.js"
-import { guarded, whileLocked } from "../../internal/Sql/Guard.js"
+import { failing, guarded, whileLocked } from "../../internal/Sql/Guard.js"
 import { outside } from "../../internal/Sql/outside.js"
+import { prepared, type Rows } from "../../internal/Sql/Postgres/Prepared.js"
+import type { Appended } from "../Backend.js"
 import type { Query } from "../Criteria.js"
 import type { Batch } from "./Decide.js"
 import { find, type Plan } from "./Find.js"
 import { appendCall, appendedOf, type Notification } from "./PostgresCall.js"
+import { putCall, putOf } from "./PostgresPut.js"
 import { postgresSelect } from "./PostgresSelect.js"
 import { hasPatterns, hasTimes, isNarrow } from "./Select.js"
 import { answerOf, type Head, Held, type Store, transactionIn } from "./Store.js"
@@ -24,6 +28,11 @@ const lockTimeout = "250ms"
 /** The lock was not there within the timeout. */
 const isHeld = ({ code }: SqlFailure): boolean => code === "55P03"
 
+/** Another transaction has stored the id meanwhile. */
+const isTaken = ({ code }: SqlFailure): boolean => code === "23505"
+
+type Run = (statement: Statement) => Effect.Effect<Rows, SqlFailure>
+
 /** A log in PostgreSQL, where every transaction may store. */
 export const postgresStore = (
   sql: SqlClient,
@@ -32,6 +41,7 @@ export const postgresStore = (
   notification: Notification
 ): Store => {
   const select = postgresSelect(tables)
+  const millis = Duration.toMillis(deadline)
 
   const isJoined: Store["isJoined"] = (context) => {
     const connection = transactionIn(context)
@@ -43,72 +53,103 @@ export const postgresStore = (
   const here = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
     Effect.withFiberRuntime((fiber) => (isJoined(fiber.currentContext) ? effect : outside(effect)))
 
-  const run = ({ params, text }: Statement): Effect.Effect<ReadonlyArray<ReadonlyArray<unknown>>, SqlError> =>
-    here(sql.unsafe(text, params).values)
+  const ask = ({ params, text }: Statement): Effect.Effect<Rows, SqlError> => here(sql.unsafe(text, params).values)
+  const joined: Run = (statement) => failing(ask(statement))
+  const alone = prepared(sql, ask)
 
-  const append = (batches: ReadonlyArray<Batch>, payload: string, lockTimeout?: string) =>
+  /** What the statements do, in the transaction of the fiber or each by itself, within so many milliseconds. */
+  const within = <A>(
+    millis: number,
+    work: (run: Run, left: () => number) => Effect.Effect<A, SqlFailure>
+  ): Effect.Effect<A, SqlFailure> =>
+    Effect.withFiberRuntime((fiber) => {
+      if (isJoined(fiber.currentContext))
+        return guarded(
+          work(joined, () => millis),
+          millis
+        )
+      const clock = clockOf(fiber)
+      const end = monotonicMicros(clock) + millis * 1000
+      const left = () => (end - monotonicMicros(clock)) / 1000
+      return work((statement) => Effect.suspend(() => alone(statement, left())), left)
+    })
+
+  const append = (run: Run, batches: ReadonlyArray<Batch>, payload: string, lockTimeout?: string) =>
     Effect.map(run(appendCall(tables, batches, { ...notification, payload }, lockTimeout)), ([row]) =>
       appendedOf(batches, String(row?.[0]))
     )
 
-  const headText = `select safe, taken from ${tables.head}()`
-  const head: Effect.Effect<Head, SqlError> = Effect.map(run({ text: headText, params: [] }), ([row]) => ({
-    safe: Number(row?.[0]),
-    taken: Number(row?.[1])
-  }))
-
-  /** The rows are asked for after the head, so that they are seen as of a later moment. */
-  const upToHead = <A>(query: Query, ask: (query: Query) => Effect.Effect<A, SqlError>) =>
-    Effect.flatMap(head, (head) => {
-      const beforePosition = Math.min(query.beforePosition, head.safe + 1)
-      return Effect.map(ask(isInOrder(query) ? query : { ...query, beforePosition }), (answer) => ({ answer, head }))
+  /** As nearly all are stored; undefined for those that are not: an id is there, or another transaction was first. */
+  const put = (
+    run: Run,
+    batches: ReadonlyArray<Batch>
+  ): Effect.Effect<ReadonlyArray<Appended> | undefined, SqlFailure> => {
+    const call = putCall(tables, batches, { ...notification, lockTimeout })
+    if (call === undefined) return Effect.succeed(undefined)
+    return Effect.matchEffect(run(call), {
+      onFailure: (failure) =>
+        isTaken(failure) || isDeadlock(failure) ? Effect.succeed(undefined) : Effect.fail(failure),
+      onSuccess: ([row]) => Effect.succeed(putOf(batches, row?.[0]))
     })
+  }
 
-  const found = (query: Query) => find({ select, run, plan: planOf(query) }, query)
+  const headStatement: Statement = { text: `select safe, taken from ${tables.head}()`, params: [], keeps: true }
+  const head = (run: Run): Effect.Effect<Head, SqlFailure> =>
+    Effect.map(run(headStatement), ([row]) => ({ safe: Number(row?.[0]), taken: Number(row?.[1]) }))
+
+  /** What is found up to the head. The rows are asked for after it, so that they are seen as of a later moment. */
+  const upToHead = (run: Run, query: Query) =>
+    Effect.flatMap(head(run), (head) => {
+      if (query.limit === 0) return Effect.succeed({ events: [], head })
+      const beforePosition = Math.min(query.beforePosition, head.safe + 1)
+      const seen = isInOrder(query) ? query : { ...query, beforePosition }
+      return Effect.map(find({ select, run, plan: planOf(seen) }, seen), (events) => ({ events, head }))
+    })
 
   return {
     isJoined,
-    commit: (batches, within) =>
-      guarded(
-        whileLocked(append(batches, notification.payload, lockTimeout), {
-          while: (failure) => failure.kind === "locked" && !isHeld(failure),
-          schedule: again
-        }),
-        within
+    commit: (batches, millis) =>
+      within(millis, (run, left) =>
+        Effect.flatMap(put(run, batches), (appended) =>
+          appended !== undefined
+            ? Effect.succeed(appended)
+            : guarded(
+                whileLocked(append(run, batches, notification.payload, lockTimeout), {
+                  while: isDeadlock,
+                  schedule: again
+                }),
+                left()
+              )
+        )
       ).pipe(Effect.mapError((failure) => (isHeld(failure) ? new Held() : failure))),
-    insist: (batch, within) =>
-      guarded(whileLocked(append([batch], notification.payload), { schedule: again }), within).pipe(
-        Effect.flatMap(answerOf)
+    insist: (batch, millis) =>
+      within(millis, (run, left) =>
+        Effect.flatMap(
+          guarded(whileLocked(append(run, [batch], notification.payload), { schedule: again }), left()),
+          answerOf
+        )
       ),
-    join: (batch) => guarded(Effect.flatMap(append([batch], ""), answerOf), deadline),
-    head: guarded(head, deadline),
-    read: (query) =>
-      guarded(
-        query.limit === 0
-          ? Effect.map(head, (head) => ({ events: [], head }))
-          : Effect.map(upToHead(query, found), ({ answer, head }) => ({ events: answer, head })),
-        deadline
-      ),
-    count: (query) =>
-      guarded(
-        Effect.map(upToHead(query, found), ({ answer }) => answer.length),
-        deadline
-      ),
+    join: (batch) => guarded(Effect.flatMap(append(joined, [batch], ""), answerOf), deadline),
+    head: within(millis, head),
+    read: (query) => within(millis, (run) => upToHead(run, query)),
+    count: (query) => within(millis, (run) => Effect.map(upToHead(run, query), ({ events }) => events.length)),
     removeSome: (query, limit) =>
-      guarded(
-        Effect.flatMap(upToHead({ ...query, limit }, found), ({ answer }) => {
-          const positions = answer.map(({ position }) => position)
+      within(millis, (run) =>
+        Effect.flatMap(upToHead(run, { ...query, limit }), ({ events }) => {
+          const positions = events.map(({ position }) => position)
           if (positions.length === 0) return Effect.succeed({ count: 0, last: undefined })
           const text = `with gone as (delete from ${tables.events} where position = any($1::bigint[]) returning 1) select count(*) from gone`
           return Effect.map(run({ text, params: [positions] }), ([row]) => ({
             count: Number(row?.[0]),
             last: positions.length < limit ? undefined : positions.at(-1)
           }))
-        }),
-        deadline
+        })
       )
   }
 }
+
+/** A deadlock or a failed serialization. */
+const isDeadlock = (failure: SqlFailure): boolean => failure.kind === "locked" && !isHeld(failure)
 
 /**
  * Whether what the query finds is committed in the order of its positions anyway, and can be answered at once: a stream

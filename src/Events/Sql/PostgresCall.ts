@@ -57,7 +57,8 @@ export const appendCall = (
       channel,
       payload,
       ...(lockTimeout === undefined ? [] : [lockTimeout])
-    ]
+    ],
+    keeps: true
   }
 }
 

@@ -88,12 +88,16 @@ export const postgresSelect = (tables: Tables): Select => {
     walk: (query, limit) => {
       const by = leading(query)
       const { order, where } = followed(query, by)
-      const all = joined([where, ...conditions(query, by)], " and ")
+      const others = conditions(query, by)
+      const all = joined([where, ...others], " and ")
+      // Where nothing else is asked for, there is one index to follow, whatever the parameters are.
+      const keeps = others.length === 0
       if (by === "ids") {
         return part`select ${selected("e")} from ${events} e where ${all} ${sorted(query, "e.position + 0", limit)}`.postgres()
       }
       if (by !== "types") {
-        return part`select ${selected("e")} from ${events} e where ${all} ${ordered(query, order, limit)}`.postgres()
+        const text = part`select ${selected("e")} from ${events} e where ${all} ${ordered(query, order, limit)}`
+        return { ...text.postgres(), keeps }
       }
       // The first of each type, of which the first of all are.
       const firsts = part`select e.* from ${events} e where ${all} ${ordered(query, order, limit)}`

@@ -9,6 +9,8 @@ export interface Tables {
   /** PostgreSQL: the sequence that gives the positions, and the functions. */
   readonly position: string
   readonly append: string
+  readonly putOne: string
+  readonly putAll: string
   readonly head: string
 }
 
@@ -19,6 +21,8 @@ export const tablesOf = (prefix: string): Tables => ({
   migrations: `${prefix}_events_migrations`,
   position: `${prefix}_events_position`,
   append: `${prefix}_events_append`,
+  putOne: `${prefix}_events_put_one`,
+  putAll: `${prefix}_events_put_all`,
   head: `${prefix}_events_head`
 })
 
@@ -26,4 +30,6 @@ export const tablesOf = (prefix: string): Tables => ({
 export interface Statement {
   readonly text: string
   readonly params: ReadonlyArray<unknown>
+  /** One plan does for all parameters: a database that can keep it may. */
+  readonly keeps?: boolean
 }

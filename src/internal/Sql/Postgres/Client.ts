@@ -16,6 +16,7 @@ import { defaultDeadline, guarded } from "../Guard.js"
 import { acceptDuration, invalidOption } from "../Options.js"
 import { outside } from "../outside.js"
 import { unusable } from "../unusable.js"
+import { keepPool } from "./Prepared.js"
 
 export interface PostgresOptions {
   /** `postgres://user:password@host:5432/database`, with the parameters of the driver: `?sslmode=verify-full`. */
@@ -41,7 +42,9 @@ export const postgresClient = (
     if (accepted instanceof ConfigError) return yield* accepted
     const { connectTimeout, pool, silence } = accepted
     const connecting = Effect.gen(function* () {
-      const sql = yield* PgClient.fromPool({ acquire: pooled(pool, silence) })
+      const connections = yield* pooled(pool, silence)
+      const sql = yield* PgClient.fromPool({ acquire: Effect.succeed(connections) })
+      keepPool(sql, connections)
       // What is wrong is told at the start, and not by whoever comes first.
       yield* sql`select 1`
       return Context.make(PgClient.PgClient, sql).pipe(Context.add(SqlClient.SqlClient, sql))
