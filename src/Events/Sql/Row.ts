@@ -34,6 +34,35 @@ export const eventOf = (row: Row): StoredEvent =>
     metadata: row[9] === "{}" ? noMetadata : (parse(String(row[9])) as StoredEvent["metadata"]) // stored from a record
   })
 
+/**
+ * The events of a page, of which each column is one text: the JSON of a list. A parser reads one long text in a third of the
+ * time that it takes to hand over a thousand rows, and to parse the parts of each.
+ */
+export const eventsOfPage = ([page]: ReadonlyArray<Row>): ReadonlyArray<StoredEvent> => {
+  const lists = page?.map((text) => (text === null ? [] : (JSON.parse(String(text)) as ReadonlyArray<unknown>)))
+  const [positions = [], ids = [], types = [], streams = [], versions = [], ...others] = lists ?? []
+  const [timestamps = [], correlationIds = [], causationIds = [], data = [], metadata = []] = others
+  const found: Array<StoredEvent> = []
+  for (let index = 0; index < positions.length; index++) {
+    found.push(
+      // As `eventOf` makes it; the columns are of the types that the table states.
+      Object.freeze({
+        position: positions[index] as number,
+        id: ids[index] as string,
+        type: types[index] as string,
+        data: frozen(data[index]),
+        timestamp: timestamps[index] as number,
+        stream: (streams[index] as string | null) ?? undefined,
+        version: (versions[index] as number | null) ?? undefined,
+        correlationId: correlationIds[index] as string,
+        causationId: (causationIds[index] as string | null) ?? undefined,
+        metadata: frozen(metadata[index]) as StoredEvent["metadata"]
+      })
+    )
+  }
+  return found
+}
+
 const textOf = (value: unknown): string | undefined => (value === null ? undefined : String(value))
 
 const parse = (text: string): unknown => (text === "null" ? null : frozen(JSON.parse(text)))
@@ -42,6 +71,6 @@ const parse = (text: string): unknown => (text === "null" ? null : frozen(JSON.p
 const frozen = (value: unknown): unknown => {
   if (typeof value !== "object" || value === null) return value
   if (Array.isArray(value)) for (const item of value) frozen(item)
-  else for (const field in value) frozen(Reflect.get(value, field))
+  else for (const field in value) frozen((value as Record<string, unknown>)[field])
   return Object.freeze(value)
 }

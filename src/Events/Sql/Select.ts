@@ -1,4 +1,6 @@
 import type { Query } from "../Criteria.js"
+import type { StoredEvent } from "../Event.js"
+import type { Row } from "./Row.js"
 import type { Statement } from "./Tables.js"
 
 /** The texts that read events, in one dialect. All answer rows in the order of the query, at most `limit`. */
@@ -9,6 +11,17 @@ export interface Select {
   readonly edge: (query: Query, limit: number) => Statement
   /** Finds what matches by the criteria that no order of position helps with, and sorts it. */
   readonly gather: (query: Query, limit: number) => Statement
+  /** How events are fetched, where that is not row by row. */
+  readonly pages?: Pages
+}
+
+/** Events that are fetched many at a time, as one row. */
+export interface Pages {
+  /** How many at most. */
+  readonly most: number
+  /** The text that answers the page of what the given one answers. */
+  readonly of: (rows: Statement) => Statement
+  readonly eventsOf: (rows: ReadonlyArray<Row>) => ReadonlyArray<StoredEvent>
 }
 
 /** What a walk follows. */

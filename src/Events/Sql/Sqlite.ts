@@ -25,9 +25,10 @@ export const sqliteStore = (
   deadline: Duration.Duration
 ): Effect.Effect<Store, SqlFailure> =>
   Effect.map(sqliteConnection(sql, deadline), (connection) => {
-    const { connected, isJoined, records, retried, rows, savepoint, transaction, write } = connection
+    const { connected, isJoined, records, retried, rows, savepoint, snapshot, transaction, write } = connection
     const texts = sqliteTexts(tables)
     const select = sqliteSelect(tables)
+    const pageSize = select.pages?.most ?? Number.POSITIVE_INFINITY
 
     const known = (batches: ReadonlyArray<Batch>): Effect.Effect<Known, SqlError> =>
       Effect.gen(function* () {
@@ -103,17 +104,15 @@ export const sqliteStore = (
         return retried(() => joined)
       },
       head: retried(connected(head)),
-      read: (query) =>
-        retried(
-          connected(
-            Effect.flatMap(head, (head) => {
-              if (query.limit === 0) return Effect.succeed({ events: [], head })
-              const beforePosition = Math.min(query.beforePosition, head.safe + 1)
-              return Effect.map(found({ ...query, beforePosition }), (events) => ({ events, head }))
-            })
-          )
-        ),
-      count: (query) => retried(connected(Effect.map(found(query), (events) => events.length))),
+      read: (query) => {
+        const read = Effect.flatMap(head, (head) => {
+          if (query.limit === 0) return Effect.succeed({ events: [], head })
+          const beforePosition = Math.min(query.beforePosition, head.safe + 1)
+          return Effect.map(found({ ...query, beforePosition }), (events) => ({ events, head }))
+        })
+        return retried((query.limit <= pageSize ? connected : snapshot)(read))
+      },
+      count: (query) => retried(snapshot(Effect.map(found(query), (events) => events.length))),
       removeSome: (query, limit) =>
         retried(
           transaction(

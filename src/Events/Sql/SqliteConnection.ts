@@ -24,6 +24,8 @@ export interface SqliteConnection {
   readonly write: (text: string, params?: ReadonlyArray<unknown>) => Effect.Effect<unknown, SqlError>
   /** Runs the effect while nobody else has the connection, or in the transaction of the fiber, which has it. */
   readonly connected: <A>(use: Effect.Effect<A, SqlError>) => Attempt<A>
+  /** As `connected`, for what is read by several statements, and is to be of one moment. */
+  readonly snapshot: <A>(use: Effect.Effect<A, SqlError>) => Attempt<A>
   /** Runs the effect in a transaction that writes from its start, so that none comes between what it reads and writes. */
   readonly transaction: <A>(body: Effect.Effect<A, SqlError>) => Attempt<A>
   /** Runs the effect as a part of the transaction of the fiber, that leaves nothing behind where it fails. */
@@ -58,10 +60,10 @@ const connectionOf = (reservation: Reservation, own: Connection, deadline: numbe
   const write = (text: string, params: ReadonlyArray<unknown> = []) => own.executeRaw(text, params)
   const reserved = <A, E>(use: Effect.Effect<A, E>, millis: number) => reservation.whileHeld(() => use, millis)
 
-  const immediately = <A>(body: Effect.Effect<A, SqlError>) =>
+  const begun = <A>(begin: "BEGIN" | "BEGIN IMMEDIATE", body: Effect.Effect<A, SqlError>) =>
     Effect.uninterruptible(
       Effect.zipRight(
-        write("BEGIN IMMEDIATE"),
+        write(begin),
         Effect.zipLeft(body, write("COMMIT")).pipe(
           // SQLite may have rolled back by itself, as where the disk is full.
           Effect.onError(() => Effect.ignore(write("ROLLBACK")))
@@ -102,9 +104,13 @@ const connectionOf = (reservation: Reservation, own: Connection, deadline: numbe
     savepoint,
     connected: (use) => (millis) =>
       Effect.withFiberRuntime((fiber) => (isJoined(fiber.currentContext) ? use : reserved(use, millis))),
+    snapshot: (use) => (millis) =>
+      Effect.withFiberRuntime((fiber) =>
+        isJoined(fiber.currentContext) ? use : reserved(begun("BEGIN", use), millis)
+      ),
     transaction: (body) => (millis) =>
       Effect.withFiberRuntime((fiber) =>
-        isJoined(fiber.currentContext) ? savepoint(body) : reserved(immediately(body), millis)
+        isJoined(fiber.currentContext) ? savepoint(body) : reserved(begun("BEGIN IMMEDIATE", body), millis)
       ),
     retried: (attempt, within = deadline) =>
       Effect.withFiberRuntime((fiber) => {

@@ -1,6 +1,6 @@
 import type { Pattern, Query } from "../Criteria.js"
 import { type Fragment, joined, part, text } from "./Fragment.js"
-import { columns } from "./Row.js"
+import { columns, eventsOfPage } from "./Row.js"
 import {
   boundsOf,
   type Criterion,
@@ -9,6 +9,7 @@ import {
   hasTimes,
   isNarrow,
   leading,
+  type Pages,
   type Select,
   typeOf
 } from "./Select.js"
@@ -35,7 +36,7 @@ const indexed = {
 export const sqliteSelect = (tables: Tables): Select => {
   const events = text(tables.events)
   const terms = text(tables.terms)
-  const selected = (alias: string) => text(columns.map((column) => `${alias}.${column}`).join(", "))
+  const selected = (alias: string) => text(columns.map((column) => `${alias}.${column} AS ${column}`).join(", "))
   const index = (name: keyof typeof indexed) => text(`${tables.events} e INDEXED BY ${tables.events}_${indexed[name]}`)
 
   /** The entries that a walk follows: what to read them from, and the condition on them. */
@@ -121,8 +122,24 @@ export const sqliteSelect = (tables: Tables): Select => {
     gather: (query, limit) => {
       const all = joined(conditions(query, "times"), " AND ")
       return part`SELECT ${selected("e")} FROM ${index("times")} WHERE ${all} ${ordered(query, "+e.position", limit)}`.sqlite()
-    }
+    },
+
+    pages
   }
+}
+
+/** Columns of whole numbers, and of what is JSON already: nothing in them is to be escaped. */
+const plain: ReadonlySet<string> = new Set(["position", "timestamp", "data", "metadata"])
+
+const page = columns
+  .map((column) => (plain.has(column) ? `'[' || group_concat(${column}) || ']'` : `json_group_array(${column})`))
+  .join(", ")
+
+const pages: Pages = {
+  // The data of so many events, of 1 MiB each, are just below the longest text that V8 has.
+  most: 500,
+  of: ({ params, text }) => ({ text: `SELECT ${page} FROM (${text})`, params }),
+  eventsOf: eventsOfPage
 }
 
 /** A field with its value leads before a type, and after what is about a single thing. */
