@@ -67,29 +67,34 @@ describe("The service under the load of autocannon", () => {
         expect(Number(refusal.headers.get("retry-after"))).toBeGreaterThan(3000)
         expect(refusal.headers.get("ratelimit-policy")).toBe('"api";q=25;w=3600')
         expect(yield* Effect.promise(() => refusal.json())).toMatchObject({ status: 429, code: "rate_limited" })
-        yield* write(1_000_000, "500 millis")
+        yield* write(1_000_000, "1 second")
         yield* until(200, request(at("/orders")))
 
-        // The provider hangs, then fails, then works: no order waits for longer than its timeouts, and most fail at once.
-        const moods: Readonly<Record<number, string>> = { 50: "hangs", 100: "fails", 200: "works" }
-        const change = (count: number) => {
-          const mood = moods[count]
-          if (mood !== undefined) Effect.runFork(request(new URL(`/mood/${mood}`, places.provider), { method: "PUT" }))
+        // The provider works, hangs, and fails: no order waits for longer than its timeouts, and most fail at once.
+        const mood = (name: string) => until(200, request(new URL(`/mood/${name}`, places.provider), { method: "PUT" }))
+        const working = yield* order({ url: at("/"), amount: 50, connections: 8 })
+        expect(answered(working)).toBe(50)
+        expect(working.answers[201]).toBeGreaterThan(0)
+        yield* mood("hangs")
+        const hanging = yield* order({ url: at("/"), amount: 100, connections: 8 })
+        expect(answered(hanging)).toBe(100)
+        const { 503: rejected = 0, 504: timedOut = 0 } = hanging.answers
+        expect(rejected + timedOut).toBe(100)
+        expect(timedOut).toBeGreaterThan(0)
+        expect(rejected).toBeGreaterThan(timedOut)
+        const fails = (count: number) => {
+          if (count === 50) Effect.runFork(mood("fails"))
         }
-        const outage = yield* order({ url: at("/"), amount: 300, connections: 8, onAnswer: change })
-        expect(outage).toMatchObject({ sent: 300, failed: 0, cut: 0, hung: 0 })
-        expect(answered(outage)).toBe(300)
-        const { 201: placed = 0, 502: failed = 0, 503: rejected = 0, 504: timedOut = 0 } = outage.answers
-        expect(placed + failed + rejected + timedOut).toBe(300)
-        expect(placed).toBeGreaterThan(0)
-        expect(rejected).toBeGreaterThan(0)
-        expect(failed + timedOut).toBeGreaterThan(0)
+        const failing = yield* order({ url: at("/"), amount: 150, connections: 8, onAnswer: fails })
+        expect(failing).toMatchObject({ sent: 150, failed: 0, cut: 0, hung: 0 })
+        expect(Object.keys(failing.answers).every((status) => ["502", "503", "504"].includes(status))).toBe(true)
+        expect(answered(failing)).toBe(150)
         const health = yield* request(at("/health"))
         expect(health.status).toBe(200)
-        yield* until(200, request(new URL("/mood/works", places.provider), { method: "PUT" }))
+        yield* mood("works")
 
         const scraped = yield* Effect.promise(async () => (await fetch(at("/metrics"))).text())
-        const sofar = sum(limit, outage)
+        const sofar = sum(limit, working, hanging, failing)
         expect(orders(scraped, sofar)).toEqual({ ...sofar, total: answered(sofar) })
 
         // It is well again, by itself.
@@ -104,14 +109,14 @@ describe("The service under the load of autocannon", () => {
         const kill = (count: number) => {
           if (count === 60) Effect.runFork(child.kill("SIGTERM"))
         }
-        const shutdown = yield* order({ url: at("/"), amount: 1000, connections: 8, onAnswer: kill })
-        expect(shutdown).toMatchObject({ sent: 1000, hung: 0 })
-        expect(answered(shutdown) + shutdown.failed + shutdown.cut).toBe(1000)
+        const shutdown = yield* order({ url: at("/"), amount: 5000, connections: 8, onAnswer: kill })
+        expect(shutdown).toMatchObject({ sent: 5000, hung: 0 })
+        expect(answered(shutdown) + shutdown.failed + shutdown.cut).toBe(5000)
         expect(shutdown.failed + shutdown.cut).toBeGreaterThan(0)
         expect(Object.keys(shutdown.answers).every((status) => status === "201" || status === "503")).toBe(true)
         const last = yield* child.receive
         if (!("metrics" in last)) return expect.unreachable()
-        const all = sum(limit, outage, { answers: again }, shutdown)
+        const all = sum(sofar, { answers: again }, shutdown)
         expect(orders(last.metrics, all)).toEqual({ ...all, total: answered(all) })
         expect(yield* child.exit).toMatchObject({ code: 0, signal: null })
 
@@ -119,6 +124,6 @@ describe("The service under the load of autocannon", () => {
         const stored = yield* Stream.runCollect(OrderPaid.stream()).pipe(Effect.provide(services(files)))
         expect(Chunk.size(stored)).toBe(all.answers[201])
       }).pipe(Effect.provide(NodeFileSystem.layer)),
-    60_000
+    120_000
   )
 })
