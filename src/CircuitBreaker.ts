@@ -27,6 +27,7 @@ import type { Condition } from "./Foundation/Health/Condition.js"
 import { ConfigError, type StoreUnavailable } from "./FoundationError.js"
 import { accessing } from "./internal/access.js"
 import { configuredPolicies } from "./internal/configuredPolicies.js"
+import { effectFirst } from "./internal/effectFirst.js"
 import { type NamedPolicies, noPolicies } from "./internal/namedPolicies.js"
 import { wrongField } from "./internal/wrongField.js"
 import { Telemetry } from "./Telemetry.js"
@@ -119,9 +120,6 @@ const build = (
       )
     }
   })
-
-/** A Tag is an effect, and has a name as options have: so what is an effect is no options. */
-const effectFirst = (args: IArguments) => Effect.isEffect(args[0])
 
 const access = accessing(() => CircuitBreaker)
 

@@ -9,6 +9,7 @@ import type { Condition } from "./Foundation/Health/Condition.js"
 import { ConfigError, type RateLimited, type StoreUnavailable } from "./FoundationError.js"
 import { accessing } from "./internal/access.js"
 import { configuredPolicies } from "./internal/configuredPolicies.js"
+import { effectFirst } from "./internal/effectFirst.js"
 import { type NamedPolicies, noPolicies } from "./internal/namedPolicies.js"
 import type { AlgorithmName } from "./RateLimiter/Algorithm.js"
 import type { Backend as RateLimiterBackend } from "./RateLimiter/Backend.js"
@@ -102,9 +103,6 @@ const build = (
 
 /** What is behind `execute` of the services made here: in the step of a fiber, where that is on already. */
 const runs = new WeakMap<RateLimiter.Service["execute"], ReturnType<typeof makeService>["run"]>()
-
-/** A Tag is an effect, and has a name and a key as options have: so what is an effect is no options. */
-const effectFirst = (args: IArguments) => Effect.isEffect(args[0])
 
 const access = accessing(() => RateLimiter)
 

@@ -3,7 +3,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { correlationIdOf } from "../CorrelationId.js"
 import type { RateLimited, StoreUnavailable } from "../FoundationError.js"
-import { after } from "../internal/answer.js"
+import { type Answer, after } from "../internal/answer.js"
 import { clockOf, monotonicMicros, waitOf } from "../internal/monotonic.js"
 import type { NamedPolicies } from "../internal/namedPolicies.js"
 import type { RuntimeFiber } from "../internal/policiesInForce.js"
@@ -155,12 +155,9 @@ export const makeService = (
     if (isTooDear(ticket)) return refuse(ticket, "cost_above_limit", ticket.limit.interval, fiber)
     const tickets = [ticket]
     const answer = backend.take(tickets, clockOf(fiber))
-    if (Effect.isEffect(answer)) {
-      return Effect.flatMap(answer, (verdicts) => decided(fiber, tickets, verdicts, () => effect))
-    }
-    const verdict = answer[0]
-    if (verdict === undefined || !verdict.admitted) return decided(fiber, tickets, answer, () => effect)
-    if (telemetry.enabled("rate_limiter.admitted")) admitted(answer, tickets, 0)
+    if (!isGiven(answer)) return Effect.flatMap(answer, (verdicts) => decided(fiber, tickets, verdicts, () => effect))
+    if (answer[0]?.admitted !== true) return decided(fiber, tickets, answer, () => effect)
+    admitted(answer, tickets, 0)
     return effect
   }
 
@@ -278,6 +275,10 @@ export const makeService = (
       })
   }
 }
+
+/** An array is no effect: to see that is 0.05 µs less than to look for what makes one. */
+const isGiven = (answer: Answer<ReadonlyArray<Verdict>, StoreUnavailable>): answer is ReadonlyArray<Verdict> =>
+  Array.isArray(answer)
 
 const called = (waiter: Waiter): Effect.Effect<void> =>
   Effect.async((resume) => {

@@ -1,3 +1,4 @@
+import { Deadlines } from "./Deadlines.js"
 import { RedisError } from "./RedisError.js"
 
 /** What a command becomes: its answer, or why there is none. Called once, never in the step that sent it where it was sent. */
@@ -28,6 +29,7 @@ const longestSilence = 1000
  * second, the connection is made anew.
  */
 export class Lane {
+  private readonly deadlines = new Deadlines()
   private silentSince: NodeJS.Timeout | undefined
 
   constructor(
@@ -50,24 +52,15 @@ export class Lane {
       done(error, undefined)
       return
     }
-    let ended = false
-    const end = () => {
-      if (ended) return
-      ended = true
+    const deadline = this.deadlines.add(millis, () => {
       this.fallSilent()
       done(new RedisError("timeout", `Redis did not answer within ${millis} ms`), undefined)
-    }
-    // The time of a socket, not of a fiber: a clock that a test has stopped does not move it. What came while this process
-    // was busy is read before the command is given up.
-    // @effect-diagnostics-next-line globalTimers:off
-    const timer = setTimeout(() => setImmediate(end), millis)
+    })
     command((error, reply) => {
       // All but the answers of Redis are words of the client: that the connection ended, or was not there.
       const lost = error != null && error.name !== "ReplyError"
       if (!lost) this.heard()
-      if (ended) return
-      ended = true
-      clearTimeout(timer)
+      if (!this.deadlines.met(deadline)) return
       if (error == null) done(undefined, reply)
       else if (!lost) done(refused(error), undefined)
       // A connection that can no longer be written to refuses commands before it tells of its end: callers without a pause

@@ -19,9 +19,9 @@ export const monotonicMicros = (clock: Clock.Clock): number =>
   // The live clock's own source without its bigints, of which there are four: 0.02 µs in place of 0.27.
   clock === liveClock ? Math.floor(origin + performance.now() * 1000) : Number(clock.unsafeCurrentTimeNanos() / 1000n)
 
-/** The clock of the fiber, read without an effect. */
+/** The clock of the fiber, read without an effect. Every fiber has one: to look for it first, as `Context.get` does, is 0.05 µs. */
 export const clockOf = (fiber: Fiber.RuntimeFiber<unknown, unknown>): Clock.Clock =>
-  Context.unsafeGet(fiber.currentDefaultServices, Clock.Clock)
+  fiber.currentDefaultServices.unsafeMap.get(Clock.Clock.key)
 
 /** Whole microseconds, rounded up: a wait of that length is never shorter than the duration. */
 export const toMicros = (duration: Duration.DurationInput): number => Math.ceil(Duration.toMillis(duration) * 1000)

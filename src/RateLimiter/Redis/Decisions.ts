@@ -62,9 +62,11 @@ export class Decisions {
   one(request: Request, taking: boolean, more: number, millis: number, done: Decided): void {
     const { limit } = request
     const { asked, intervals } = questionOf(request)
-    const args: Array<string | number> = [limit.maxRequests, limit.interval, asked]
+    const args: Array<string | number> = [limit.maxRequests, limit.interval]
     const take = taking && intervals === 0 ? request.cost : 0
-    if (take !== asked || more !== 0 || this.now !== undefined) args.push(take, more)
+    // What is left out the script takes as 1, as asked, and as 0.
+    if (take !== asked || more !== 0 || this.now !== undefined) args.push(asked, take, more)
+    else if (asked !== 1) args.push(asked)
     if (this.now !== undefined) args.push(this.now())
     this.redis.unsafeRun(one[limit.algorithm], [this.keys.of(limit, request.key)], args, millis, (error, reply) => {
       if (error !== undefined) {
@@ -72,7 +74,7 @@ export class Decisions {
         return
       }
 
-      const [remaining = 0, retryAfter = 0, resetAfter = 0, , taken = 0] = numbersOf(reply)
+      const [remaining = 0, resetAfter = 0, retryAfter = 0, , taken = 0] = numbersOf(reply)
       done(undefined, [decisionOf(request, intervals, remaining, retryAfter, resetAfter)], taken)
     })
   }
