@@ -14,22 +14,24 @@ const start = (...args: ReadonlyArray<string>) => startChild<Said>(new URL("./sq
 const killedWhileStoring = (database: string, round: number) =>
   Effect.gen(function* () {
     const child = yield* start("store", database, `p${round}`)
-    // Some are killed while they open the log, which the first of them make.
+    const confirmed: Array<string> = []
+    const isStored = (said: Said) => {
+      if ("stored" in said) confirmed.push(...said.stored)
+      return "stored" in said
+    }
+    const heard = Effect.map(child.receive, isStored)
     const wait = Math.random() * 60
+    const kill = Effect.delay(child.kill("SIGKILL"), wait)
     const killing = yield* Effect.fork(
+      // Some while they open the log, which the first of them make; half when they have stored something.
       round % 10 === 0
-        ? Effect.delay(child.kill("SIGKILL"), 100 + 4 * wait)
-        : Effect.zipRight(child.receive, Effect.delay(child.kill("SIGKILL"), wait))
+        ? Effect.delay(kill, 100 + 3 * wait)
+        : Effect.zipRight(round % 2 === 0 ? heard : Effect.repeat(heard, { until: (is) => is }), kill)
     )
     const end = yield* child.exit
     expect(end.signal).toBe("SIGKILL")
     yield* Fiber.interrupt(killing)
-    const confirmed: Array<string> = []
-    yield* Stream.runForEach(child.messages, (said) =>
-      Effect.sync(() => {
-        if ("stored" in said) confirmed.push(...said.stored)
-      })
-    ).pipe(Effect.ignore)
+    yield* Stream.runForEach(child.messages, (said) => Effect.sync(() => void isStored(said))).pipe(Effect.ignore)
     return confirmed
   }).pipe(Effect.scoped)
 
@@ -57,7 +59,8 @@ const whole = (confirmed: ReadonlyArray<string>) =>
         versions.set(stream, event.version ?? 0)
       })
     )
-    expect(confirmed.length).toBeGreaterThan(300)
+    // Three of each of the 50 that were killed after that, and on all but a very slow machine many more.
+    expect(confirmed.length).toBeGreaterThanOrEqual(150)
     expect(new Set(confirmed).size).toBe(confirmed.length)
     expect(confirmed.filter((id) => !there.has(id))).toStrictEqual([])
     for (const { data, id } of there.values()) {
@@ -84,7 +87,7 @@ describe("what was confirmed to a process that was killed", () => {
           expect(yield* sql`PRAGMA integrity_check`).toStrictEqual([{ integrity_check: "ok" }])
         }).pipe(as(process))
       }),
-    180_000
+    300_000
   )
 
   it.scopedLive(
@@ -96,7 +99,7 @@ describe("what was confirmed to a process that was killed", () => {
         const process = yield* onServer(url)
         yield* whole(confirmed).pipe(as(process))
       }),
-    180_000
+    300_000
   )
 })
 
