@@ -32,7 +32,7 @@ export const diff = (before: Snapshot, after: Snapshot): ReadonlyArray<Change> =
 const addStated = (changes: Array<Change>, before: Entry | undefined, after: Entry): void => {
   if (before === after) return
   if (after.section) {
-    for (const [name, child] of after.children) addStated(changes, beneath(before, name), child)
+    for (const [child, was] of after.children.unlike(childrenOf(before))) addStated(changes, was, child)
   } else if (before === undefined || before.section) {
     changes.push({ key: after.path, before: undefined, after: after.value, source: after.source })
   } else if (!equal(before.value, after.value)) {
@@ -43,14 +43,13 @@ const addStated = (changes: Array<Change>, before: Entry | undefined, after: Ent
 const addGone = (changes: Array<Change>, before: Entry, after: Entry | undefined): void => {
   if (before === after) return
   if (before.section) {
-    for (const [name, child] of before.children) addGone(changes, child, beneath(after, name))
+    for (const [child, is] of before.children.unlike(childrenOf(after))) addGone(changes, child, is)
   } else if (after === undefined || after.section) {
     changes.push({ key: before.path, before: before.value, after: undefined, source: before.source })
   }
 }
 
-const beneath = (entry: Entry | undefined, name: string): Entry | undefined =>
-  entry?.section === true ? entry.children.get(name) : undefined
+const childrenOf = (entry: Entry | undefined) => (entry?.section === true ? entry.children : undefined)
 
 /** Whether nobody can tell the snapshots apart, by origin neither. */
 export const identical = (one: Snapshot, other: Snapshot): boolean =>
@@ -63,7 +62,7 @@ const alike = (one: Entry | undefined, other: Entry | undefined): boolean => {
   if (one === undefined || other === undefined || one.source !== other.source) return false
   if (one.section) {
     if (!other.section || one.children.size !== other.children.size) return false
-    for (const [name, child] of one.children) if (!alike(child, other.children.get(name))) return false
+    for (const [child, there] of one.children.unlike(other.children)) if (!alike(child, there)) return false
     return true
   }
   return (

@@ -1,3 +1,5 @@
+import type { Entries } from "./Entries.js"
+
 /** What is known of one path: a value, or a section with everything beneath it. Neither ever changes. */
 export type Entry = Value | Section
 
@@ -24,7 +26,7 @@ export class Section {
     readonly path: string,
     /** The last source that states something in it. */
     readonly source: string,
-    readonly children: ReadonlyMap<string, Entry>
+    readonly children: Entries
   ) {}
 
   /** Everything beneath, frozen and without prototypes. It is made when it is first asked for: most sections never are. */

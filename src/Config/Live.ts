@@ -56,10 +56,13 @@ export const makeLive = <R>(
         return Stream.concat(Stream.fromEffect(first), later)
       })
 
+    // The implementations of overloads know less of their arguments than the overloads.
+    const getNow = (key: string | Key<unknown>, fallback?: Default) => settled(state.read(key, fallback))
+
     const service: Config.Service = {
-      // The implementations of overloads know less of their arguments than the overloads.
       get: ((key: string | Key<unknown>, fallback?: Default) =>
-        Effect.suspend(() => settled(state.read(key, fallback)))) as Config.Service["get"],
+        Effect.suspend(() => getNow(key, fallback))) as Config.Service["get"],
+      getNow,
       set: sets.set,
       unset: sets.unset,
       // What is at the path of a key is of its type.

@@ -1,5 +1,6 @@
 import * as Redacted from "effect/Redacted"
 import { letters } from "../internal/letters.js"
+import { Entries, noEntries } from "./Entries.js"
 import { type Entry, Section, Value } from "./Entry.js"
 import { parsePath } from "./Path.js"
 import { isSecretAt, redactedWithin } from "./Secret.js"
@@ -30,14 +31,27 @@ export const stack = (layers: ReadonlyArray<Layer>, declaredSecrets: ReadonlySet
     if (layer.loose) overlayLoose(root, layer.tree, layer, "", "", spellings)
     else overlay(root, layer.tree, layer)
   }
-  return new Snapshot(seal(root, [], respelled(declaredSecrets, spellings)), spellings)
+  return new Snapshot(seal(root, [], "", respelled(declaredSecrets, spellings)), spellings)
 }
 
-/** Puts the overrides over what the layers state. Only the sections that they are in are made anew; the rest is shared. */
+/** Puts the overrides over what the layers state, one after the other. */
 export const overlaid = (stated: Snapshot, overrides: Overrides, declaredSecrets: ReadonlySet<string>): Snapshot => {
-  const root = new Branch("", stated.root)
-  for (const [path, value] of overrides) override(root, canonical(path, stated.spellings), value)
-  return new Snapshot(seal(root, [], respelled(declaredSecrets, stated.spellings)), stated.spellings)
+  const secrets = respelled(declaredSecrets, stated.spellings)
+  let { root } = stated
+  for (const [path, value] of overrides) root = override(root, canonical(path, stated.spellings), value, secrets)
+  return new Snapshot(root, stated.spellings)
+}
+
+/** Puts one more value over what is in force. Only the sections that it is in are made anew; the rest is shared. */
+export const overridden = (
+  snapshot: Snapshot,
+  path: string,
+  value: Tree | Leaf,
+  declaredSecrets: ReadonlySet<string>
+): Snapshot => {
+  const { root, spellings } = snapshot
+  const secrets = respelled(declaredSecrets, spellings)
+  return new Snapshot(override(root, canonical(path, spellings), value, secrets), spellings)
 }
 
 /** Both at once, sharing nothing. */
@@ -47,16 +61,11 @@ export const merge = (
   declaredSecrets: ReadonlySet<string>
 ): Snapshot => overlaid(stack(layers, declaredSecrets), overrides, declaredSecrets)
 
-/** A section that is being merged. What is an entry in it has been merged before, and stays as it is. */
+/** A section that is being merged. */
 class Branch {
-  readonly children: Map<string, Branch | Placed | Entry>
+  readonly children = new Map<string, Branch | Placed>()
 
-  constructor(
-    public source: string,
-    merged?: Section
-  ) {
-    this.children = new Map(merged?.children)
-  }
+  constructor(public source: string) {}
 
   /** The branch under the name; a value that is there gives way to it. */
   at(name: string, source: string): Branch {
@@ -65,7 +74,7 @@ class Branch {
       there.source = source
       return there
     }
-    const made = new Branch(source, there instanceof Section ? there : undefined)
+    const made = new Branch(source)
     this.children.set(name, made)
     return made
   }
@@ -118,37 +127,69 @@ export const canonical = (path: string, spellings: ReadonlyMap<string, string>):
   return path
 }
 
-const respelled = (paths: ReadonlySet<string>, spellings: ReadonlyMap<string, string>): ReadonlySet<string> =>
-  paths.size === 0 || spellings.size === 0 ? paths : new Set(Array.from(paths, (path) => canonical(path, spellings)))
+/** The secrets under the names in force, as they were last asked for: a set among 10,000 of them would pay for all again. */
+const lastRespelled = new WeakMap<
+  ReadonlyMap<string, string>,
+  { of: ReadonlySet<string>; size: number; paths: Set<string> }
+>()
 
-/** An override takes the place of what is there: what was set is what is got, with nothing of the sources mixed in. */
-const override = (root: Branch, path: string, value: Tree | Leaf): void => {
-  const names = parsePath(path) as ReadonlyArray<string> // it was valid when it was set
-  const last = names[names.length - 1] ?? ""
-  let branch = root
-  for (const name of names.slice(0, -1)) branch = branch.at(name, setSource)
-  if (value instanceof Leaf) {
-    branch.children.set(last, new Placed(value.value, setSource, false))
-  } else {
-    const made = new Branch(setSource)
-    branch.children.set(last, made)
-    overlay(made, value, { name: setSource, text: false, loose: false, tree: value })
-  }
+const respelled = (paths: ReadonlySet<string>, spellings: ReadonlyMap<string, string>): ReadonlySet<string> => {
+  if (paths.size === 0 || spellings.size === 0) return paths
+  const last = lastRespelled.get(spellings)
+  // What is secret stays so: of one size, the set is the same.
+  if (last?.of === paths && last.size === paths.size) return last.paths
+  const made = new Set(Array.from(paths, (path) => canonical(path, spellings)))
+  lastRespelled.set(spellings, { of: paths, size: paths.size, paths: made })
+  return made
 }
 
-const seal = (branch: Branch, around: ReadonlyArray<string>, declaredSecrets: ReadonlySet<string>): Section => {
-  const path = around.join(".")
+/** An override takes the place of what is there: what was set is what is got, with nothing of the sources mixed in. */
+const override = (root: Section, path: string, value: Tree | Leaf, declaredSecrets: ReadonlySet<string>): Section => {
+  const names = parsePath(path) as ReadonlyArray<string> // it was valid when it was set
+  const set = value instanceof Leaf ? new Placed(value.value, setSource, false) : branchOf(value)
+  const within = (section: Section | undefined, depth: number): Section => {
+    const around = names.slice(0, depth).join(".")
+    const name = names[depth] ?? ""
+    const children = section?.children ?? noEntries
+    const there = children.get(name)
+    const child =
+      depth === names.length - 1
+        ? sealed(set, names, path, declaredSecrets)
+        : within(there?.section === true ? there : undefined, depth + 1)
+    return new Section(around, depth === 0 ? root.source : setSource, children.with(name, child))
+  }
+  return within(root, 0)
+}
+
+const branchOf = (tree: Tree): Branch => {
+  const branch = new Branch(setSource)
+  overlay(branch, tree, { name: setSource, text: false, loose: false, tree })
+  return branch
+}
+
+const seal = (
+  branch: Branch,
+  around: ReadonlyArray<string>,
+  path: string,
+  declaredSecrets: ReadonlySet<string>
+): Section => {
   const prefix = path === "" ? "" : `${path}.`
   const children = new Map<string, Entry>()
   for (const [name, node] of branch.children) {
-    if (node instanceof Branch) children.set(name, seal(node, [...around, name], declaredSecrets))
-    else if (node instanceof Placed) {
-      const value = secure(node.value, [...around, name], declaredSecrets)
-      children.set(name, new Value(prefix + name, value, node.source, node.text))
-    } else children.set(name, node)
+    children.set(name, sealed(node, [...around, name], prefix + name, declaredSecrets))
   }
-  return new Section(path, branch.source, children)
+  return new Section(path, branch.source, Entries.of(children))
 }
+
+const sealed = (
+  node: Branch | Placed,
+  segments: ReadonlyArray<string>,
+  path: string,
+  declaredSecrets: ReadonlySet<string>
+): Entry =>
+  node instanceof Branch
+    ? seal(node, segments, path, declaredSecrets)
+    : new Value(path, secure(node.value, segments, declaredSecrets), node.source, node.text)
 
 const secure = (value: unknown, segments: ReadonlyArray<string>, declaredSecrets: ReadonlySet<string>): unknown => {
   if (Redacted.isRedacted(value)) return value

@@ -2,15 +2,27 @@ import * as Redacted from "effect/Redacted"
 import type { Entry, Section } from "./Entry.js"
 import type { Problem } from "./Problem.js"
 import { isSection } from "./Secret.js"
+import type { Kind } from "./Typed.js"
 
 /** What a key makes of a snapshot. */
 export type Decoded<A = unknown> = { readonly value: A } | Problem
+
+/** A value as it was read by its path. */
+export interface Read {
+  readonly kind: Kind | "any"
+  readonly decoded: Decoded
+}
 
 /** Every value at one moment. It never changes: a change of the configuration makes another snapshot. */
 export class Snapshot {
   /** The entries that were asked for: finding one again takes one step. There are at most as many as entries. */
   readonly #found = new Map<string, Entry>()
   readonly #decoded = new WeakMap<object, Decoded>()
+  /**
+   * @internal What programs have read, by path and by key: found in one step when it is read again. Of a path, it is what it
+   * was last read as.
+   */
+  readonly reads = { byPath: new Map<string, Read>(), byKey: new WeakMap<object, Decoded>() } as const
   #keys: ReadonlyArray<string> | undefined
 
   constructor(

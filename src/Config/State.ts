@@ -1,12 +1,12 @@
 import { Declared } from "./Declared.js"
 import { type Accepted, diff, identical } from "./Diff.js"
 import type { Key } from "./Key.js"
-import { canonical, type Layer, type Overrides, overlaid, setSource, stack } from "./Merge.js"
+import { canonical, type Layer, overlaid, overridden, setSource, stack } from "./Merge.js"
 import { parsePath } from "./Path.js"
 import { Problem } from "./Problem.js"
 import type { Decoded, Snapshot } from "./Snapshot.js"
 import { ingestAt, type Leaf, type Tree } from "./Tree.js"
-import { type Default, kindOf, readAs } from "./Typed.js"
+import { type Default, type Kind, kindOf, readAs } from "./Typed.js"
 
 /** At most so many values are set on top of the sources. */
 const maxOverrides = 10_000
@@ -18,8 +18,9 @@ const maxOverrides = 10_000
  */
 export class State {
   private readonly declared = new Declared()
-  private overrides: Overrides = new Map()
-  /** What the layers state without what is set: a set makes only its own path anew. */
+  /** The values set on top of the sources, in the order in which they were set. */
+  private overrides = new Map<string, Tree | Leaf>()
+  /** What the layers state without what is set. */
   private base: Snapshot
   private current: Snapshot
 
@@ -91,13 +92,18 @@ export class State {
     const path = pathOf(key)
     const ingested = this.draft(key, value)
     if (ingested instanceof Problem) return ingested
-    const next = without(this.overrides, path)
-    if (next.size >= maxOverrides) {
+    // Beneath what is no section nothing counts, and it need not be looked for among 10,000.
+    const isSection = this.current.entry(this.canonical(path))?.section === true
+    const replaced = isSection ? this.setAt(path) : this.overrides.has(path) ? [path] : []
+    if (this.overrides.size - replaced.length >= maxOverrides) {
       return new Problem("invalid_value", `${maxOverrides} values are set already; unset some`, path, setSource)
     }
-    next.set(path, ingested)
-    const accepted = this.override(next, typeof key === "string" ? undefined : key)
-    if (accepted instanceof Problem) return accepted.in(setSource)
+    const next = overridden(this.current, path, ingested, this.declared.secrets)
+    const problem = this.refusal(next, typeof key === "string" ? undefined : key, path)
+    if (problem !== undefined) return problem.in(setSource)
+    for (const set of replaced) this.overrides.delete(set)
+    this.overrides.set(path, ingested)
+    const accepted = this.accept(next)
     if (typeof key !== "string" && this.declared.addKey(key)) this.hide()
     return accepted
   }
@@ -105,33 +111,57 @@ export class State {
   unset(key: string | Key<unknown>): Accepted | Problem {
     const path = pathOf(key)
     const segments = parsePath(path)
-    return segments instanceof Problem ? segments : this.override(without(this.overrides, path))
+    if (segments instanceof Problem) return segments
+    const overrides = new Map(this.overrides)
+    for (const set of this.setAt(path)) overrides.delete(set)
+    const next = overlaid(this.base, overrides, this.declared.secrets)
+    const problem = this.refusal(next, undefined, path)
+    if (problem !== undefined) return problem
+    this.overrides = overrides
+    return this.accept(next)
   }
 
   /** The value now. What was read with success is expected to hold from then on. */
   read(key: string | Key<unknown>, fallback?: Default): Decoded {
-    if (typeof key !== "string") {
-      const decoded = key.in(this.current)
-      if (!(decoded instanceof Problem) && this.declared.addKey(key)) this.hide()
-      return decoded
-    }
-    const entry = this.current.entry(key)
-    if (fallback === undefined) {
-      if (entry !== undefined) return entry
-      const segments = parsePath(key)
+    // What was read of this snapshot before is expected already: to see that takes 0.1 µs of the 0.3.
+    const { byKey, byPath } = this.current.reads
+    if (typeof key !== "string") return byKey.get(key) ?? this.readKey(key)
+    const known = byPath.get(key)
+    const kind = fallback === undefined ? "any" : kindOf(fallback)
+    return known !== undefined && known.kind === kind ? known.decoded : this.readPath(key, kind, fallback)
+  }
+
+  private readKey(key: Key<unknown>): Decoded {
+    const decoded = key.in(this.current)
+    if (decoded instanceof Problem) return decoded
+    if (this.declared.addKey(key)) this.hide()
+    this.current.reads.byKey.set(key, decoded)
+    return decoded
+  }
+
+  private readPath(path: string, kind: Kind | "any" | undefined, fallback: Default | undefined): Decoded {
+    const entry = this.current.entry(path)
+    if (kind === "any") {
+      if (entry !== undefined) return this.remember(path, kind, entry)
+      const segments = parsePath(path)
       return segments instanceof Problem ? segments : nothing
     }
-    const kind = kindOf(fallback)
-    if (kind === undefined) return new Problem("invalid_value", "its default is of no type that a value can have", key)
+    if (kind === undefined) return new Problem("invalid_value", "its default is of no type that a value can have", path)
     if (entry === undefined || entry.value === null) {
-      const segments = parsePath(key)
+      const segments = parsePath(path)
       if (segments instanceof Problem) return segments
       // The default says nothing of a value that may come, but that it is to be hidden.
-      if (kind === "secret") this.declared.addSecret(key)
+      if (kind === "secret") this.declared.addSecret(path)
       return { value: fallback }
     }
     const decoded = readAs(kind, entry)
-    if (!(decoded instanceof Problem) && this.declared.addKind(key, kind)) this.hide()
+    if (decoded instanceof Problem) return decoded
+    if (this.declared.addKind(path, kind)) this.hide()
+    return this.remember(path, kind, decoded)
+  }
+
+  private remember(path: string, kind: Kind | "any", decoded: Decoded): Decoded {
+    this.current.reads.byPath.set(path, { kind, decoded })
     return decoded
   }
 
@@ -142,17 +172,16 @@ export class State {
     return segments instanceof Problem ? segments : this.current.origin(path)
   }
 
-  private override(overrides: Overrides, key?: Key<unknown>): Accepted | Problem {
-    const next = overlaid(this.base, overrides, this.declared.secrets)
-    const problem = this.refusal(next, key, this.current)
-    if (problem !== undefined) return problem
-    this.overrides = overrides
-    return this.accept(next)
+  /** What is set at the path and beneath it. */
+  private setAt(path: string): ReadonlyArray<string> {
+    return Array.from(this.overrides.keys()).filter((set) => set === path || set.startsWith(`${path}.`))
   }
 
-  private refusal(next: Snapshot, key?: string | Key<unknown>, holding?: Snapshot): Problem | undefined {
+  /** Why the snapshot would be refused, which may differ from the current one at the path alone where one is given. */
+  private refusal(next: Snapshot, key?: string | Key<unknown>, path?: string): Problem | undefined {
     const read = typeof key === "object" ? key.in(next) : undefined
-    return read instanceof Problem ? read : this.declared.check(next, holding)
+    if (read instanceof Problem) return read
+    return path === undefined ? this.declared.check(next) : this.declared.checkAt(path, next, this.current)
   }
 
   private accept(next: Snapshot): Accepted {
@@ -188,11 +217,4 @@ const overriding = (path: string, value: unknown): Tree | Leaf | Problem => {
   return value === undefined
     ? new Problem("invalid_value", "undefined cannot be set; unset the key to have the value of the sources", path)
     : ingestAt(segments, value)
-}
-
-/** The overrides, less that of the path and those beneath it. */
-const without = (overrides: Overrides, path: string): Map<string, Tree | Leaf> => {
-  const out = new Map(overrides)
-  for (const set of overrides.keys()) if (set === path || set.startsWith(`${path}.`)) out.delete(set)
-  return out
 }

@@ -36,13 +36,13 @@ export type Kind = Scalar | `list of ${Scalar}s` | "duration" | "secret"
 
 /** The kind that the default stands for; none for a value that cannot be one. An empty list is one of strings. */
 export const kindOf = (value: unknown): Kind | undefined => {
+  if (typeof value !== "object") return scalarOf(value)
   if (Array.isArray(value)) {
     const item = value.length === 0 ? "string" : scalarOf(value[0])
     return item === undefined ? undefined : `list of ${item}s`
   }
   if (Duration.isDuration(value)) return "duration"
-  if (Redacted.isRedacted(value)) return "secret"
-  return scalarOf(value)
+  return Redacted.isRedacted(value) ? "secret" : undefined
 }
 
 const scalarOf = (value: unknown): Scalar | undefined => {
