@@ -7,6 +7,7 @@ import * as Option from "effect/Option"
 import type * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import { ConfigError } from "./FoundationError.js"
+import { accessing } from "./internal/access.js"
 import { Attached } from "./Telemetry/Attached.js"
 import type { Catalogue, MeasurementsOf, MetadataOf } from "./Telemetry/Catalogue.js"
 import * as Definition from "./Telemetry/Definition.js"
@@ -177,6 +178,8 @@ const span: Span = dual(
   }
 )
 
+const using = accessing(() => Telemetry)
+
 /**
  * Events from where things happen, to the handlers that are attached: in the process, in the emitter's own step, with no
  * queue between. What handlers do never comes back to the emitter.
@@ -234,9 +237,11 @@ export class Telemetry extends Context.Tag("effect-foundation/Telemetry")<Teleme
     measurements?: Measurements,
     metadata?: Metadata
   ): Effect.Effect<void, never, Telemetry> =>
-    Effect.withFiberRuntime((fiber) =>
-      Context.unsafeGet(fiber.currentContext, Telemetry).execute(name, measurements, metadata)
-    )
+    using((telemetry) => {
+      // Not `execute`, whose effect would be another operation of the fiber: 0.1 of 0.7 µs.
+      telemetry.unsafeExecute(name, measurements ?? {}, metadata ?? {})
+      return Effect.void
+    })
 
   /**
    * Attaches a handler until the scope closes: then it is not called again, its runs in the background are interrupted, and

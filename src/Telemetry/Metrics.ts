@@ -68,9 +68,10 @@ const seriesOf = (definition: Definition): Series<Instrument> => {
 
 /** The handler of the definition. */
 const record = (telemetry: Telemetry.Service, definition: Definition): ((event: TelemetryEvent) => void) => {
-  const { aggregation, keep, maxSeries, measurement, name } = definition
+  const { aggregation, keep, maxSeries, measurement, name, tags } = definition
   const series = seriesOf(definition)
   const { labelsOf, valuesOf } = tagsOf(definition.tags)
+  const names = typeof tags === "function" ? undefined : tags
   const rises = aggregation.kind === "sum"
   let overflowed = false
   return (event) => {
@@ -80,6 +81,11 @@ const record = (telemetry: Telemetry.Service, definition: Definition): ((event: 
     // Thrown, so that it is counted and reported as the failure of this handler.
     if (!Number.isFinite(value)) throw new RangeError(`${name} takes finite numbers, not ${String(value)}`)
     if (rises && value < 0) throw new RangeError(`${name} is a sum that only rises, and takes no ${value}`)
+    const known = names === undefined ? undefined : series.find(names, event.metadata)
+    if (known !== undefined) {
+      known.update(value)
+      return
+    }
     const values = valuesOf(event)
     const instrument = series.get(values) ?? series.add(values, labelsOf(values), maxSeries)
     ;(instrument ?? series.overflow).update(value)

@@ -42,6 +42,16 @@ export class Series<S> {
     return node.series
   }
 
+  /** `get` by what the record has under the names: with no array of values, as there is one for each event. */
+  find(names: ReadonlyArray<string>, record: Readonly<Record<string, unknown>>): S | undefined {
+    let node: Node<S> | undefined = this.root
+    for (const name of names) {
+      node = node.next.get(tagText(record[name]))
+      if (node === undefined) return undefined
+    }
+    return node.series
+  }
+
   /** A new series, or nothing where there are `most` already. */
   add(values: ReadonlyArray<string>, labels: ReadonlyArray<Label>, most: number): S | undefined {
     if (this.count >= most) return undefined
