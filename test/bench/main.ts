@@ -3,15 +3,20 @@
  *
  *     npm run bench                 all rows
  *     npm run bench -- circuit      the rows of which this is a part of the name, or of the name of their file
- *     npm run bench -- growth       how the cost grows with what is stored
+ *     npm run bench -- growth       how the cost grows with what is stored; a part of the name of a component may follow
  *     npm run bench -- --save       all rows and the growth, written to RESULTS.md
  */
+import { writeFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Effect } from "effect"
+import { growth } from "./growth.js"
+import { machine } from "./machine.js"
 import { BenchError, measure, type Result } from "./measure.js"
 import type { Row } from "./Row.js"
+import { report } from "./report.js"
 import { placesOf, suite, suiteNames } from "./suites.js"
-import { resultsTable, withSpread } from "./table.js"
+import { resultsTable, shortTable, withSpread } from "./table.js"
 
 const progress = ({ ours, peers, row }: Result) =>
   Console.error(
@@ -34,16 +39,29 @@ const measured = (name: string, wanted: (row: Row) => boolean) =>
     return yield* Effect.forEach(made.filter(wanted), (row) => Effect.tap(measure(row), progress))
   }).pipe(Effect.scoped)
 
-const program = Effect.gen(function* () {
-  const part = process.argv[2] ?? ""
+const rowsOf = Effect.fn(function* (part: string) {
   const results: Array<Result> = []
   for (const { names, wanted } of placesOf(suiteNames, part)) {
     for (const name of names) results.push(...(yield* measured(name, wanted)))
-    if (results.length > 0) break
+    if (results.length > 0) return results
   }
-  if (results.length === 0)
-    return yield* new BenchError({ message: `No row and no file of rows has "${part}" in its name.` })
-  yield* Console.log(resultsTable(results))
+  return yield* new BenchError({ message: `No row and no file of rows has "${part}" in its name.` })
+})
+
+const saved = Effect.gen(function* () {
+  const results = yield* rowsOf("")
+  const text = report({ results, growth: yield* growth(""), machine: machine(new Date()) })
+  const file = fileURLToPath(new URL("./RESULTS.md", import.meta.url))
+  yield* Effect.sync(() => writeFileSync(file, text))
+  yield* Console.log(`${resultsTable(results)}\n\nFor the README:\n\n${shortTable(results)}\n\n${file} is written.`)
+})
+
+const [part = "", ...rest] = process.argv.slice(2)
+
+const program = Effect.suspend(() => {
+  if (part === "--save") return saved
+  if (part === "growth") return Effect.flatMap(growth(rest.join(" ")), Console.log)
+  return Effect.flatMap(rowsOf(part), (results) => Console.log(resultsTable(results)))
 })
 
 NodeRuntime.runMain(program)
