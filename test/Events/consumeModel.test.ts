@@ -246,12 +246,30 @@ const drive = ({ steps, fates, takes, checkpointEvery, seed }: typeof run extend
     yield* body.pipe(Effect.withClock(clock), Effect.withRandom(Random.make(seed)))
   }).pipe(Effect.provide(Telemetry.layer))
 
+/** The store keeps the active one from listening for longer than its lease, and then two begin at a time. */
+const keptFromListening: typeof run extends fc.Arbitrary<infer A> ? A : never = {
+  steps: [
+    { do: "start", which: 1 },
+    { do: "crash", which: 1 },
+    { do: "start", which: 0 },
+    { do: "fail", which: 0, fault: "away", operation: "listen" },
+    { do: "advance", millis: 900 },
+    { do: "store", count: 1 },
+    { do: "advance", millis: 1 },
+    { do: "advance", millis: 900 }
+  ],
+  fates: ["good"],
+  takes: 700,
+  checkpointEvery: 1,
+  seed: 0
+}
+
 it(
   "every event is handled at least once and in order, whatever becomes of the store and of those who consume",
   { timeout: 120_000 },
   () =>
     fc.assert(
       fc.asyncProperty(run, (run) => Effect.runPromise(drive(run))),
-      { numRuns: 100 }
+      { numRuns: 100, examples: [[keptFromListening]] }
     )
 )

@@ -63,15 +63,18 @@ export const consume = <R>(
     const active = (tenure: Tenure): Effect.Effect<never, Lost | EventError, R> =>
       Effect.gen(function* () {
         yield* tell("acquired")
-        const stored = yield* patience.through(backend.changes)
+        const end = yield* Deferred.make<never, Lost | EventError>()
+        const begin = (part: Effect.Effect<never, Lost | EventError, R>) =>
+          Effect.forkScoped(Effect.intoDeferred(part, end))
+        // From the beginning: the store may keep it from listening for longer than the lease.
+        yield* begin(tenure.renewing)
+        const stored = yield* Effect.raceFirst(patience.through(backend.changes), Deferred.await(end))
         const replay = Effect.map(changed, () => {
           tenure.replays = true
         })
         const parts = { settings, backend, telemetry, patience, tenure, idle: Effect.raceFirst(stored, replay) }
-        const end = yield* Deferred.make<never, Lost | EventError>()
-        for (const part of [reportLag(parts), tenure.renewing, work(parts)]) {
-          yield* Effect.forkScoped(Effect.intoDeferred(part, end))
-        }
+        yield* begin(reportLag(parts))
+        yield* begin(work(parts))
         return yield* Deferred.await(end)
       }).pipe(Effect.scoped)
 

@@ -94,6 +94,11 @@ export class Tenure {
     })
   })
 
+  /** Fails when the lease is over: another may be at work, though nobody could say so to a process that stood still. */
+  readonly held: Effect.Effect<void, Lost> = Effect.withFiberRuntime((fiber) =>
+    this.leftAt(monotonicMicros(clockOf(fiber))) > 0 ? Effect.void : Effect.fail(new Lost())
+  )
+
   /** What is left of the lease to be used, in microseconds. */
   private readonly left: Effect.Effect<number> = Effect.map(
     Effect.suspend(() => now),

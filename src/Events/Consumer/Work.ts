@@ -45,6 +45,7 @@ export const work = <R>(active: Active<R>): Effect.Effect<never, Lost | EventErr
     let next = 0
     let readUpTo = tenure.position
     while (true) {
+      yield* tenure.held
       // One dead letter, then one event: neither holds up the other.
       if (tenure.replays) yield* replayNext(active)
       const event = page[next]
