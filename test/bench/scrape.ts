@@ -103,6 +103,6 @@ for (const run of ["cold", "warm", "warm", "warm"]) {
   await new Promise((resume) => setTimeout(resume, 10))
   const whole = once(() => Metric.unsafeSnapshot())
   console.log(
-    `${run}: longest slice ${ms(longest)}, all ${count} slices ${ms(total)}, longest turn of a scrape ${ms(turn)}, of four at a time ${ms(four)}, longest pause for garbage ${ms(longestPause(start, end))}; beside: Metric.unsafeSnapshot alone ${ms(whole)}`
+    `${run}: longest slice ${ms(longest)}, all ${count} slices ${ms(total)}, longest turn of a scrape ${ms(turn)}, of four at a time ${ms(four)}, longest pause for garbage on the wall ${ms(longestPause(start, end))}; beside: Metric.unsafeSnapshot alone ${ms(whole)}`
   )
 }
