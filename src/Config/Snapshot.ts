@@ -61,12 +61,15 @@ export class Snapshot {
   entry(path: string): Entry | undefined {
     const known = this.#found.get(path)
     if (known !== undefined) return known
-    const found = this.root.find(path) ?? this.spelled(path)
+    const found = this.find(path)
     if (found !== undefined) this.#found.set(path, found)
     return found
   }
 
-  private spelled(path: string): Entry | undefined {
+  /** @internal `entry` for who remembers what was found. */
+  find(path: string): Entry | undefined {
+    const found = this.root.find(path)
+    if (found !== undefined) return found
     const canonical = this.spellings.get(path)
     return canonical === undefined ? undefined : this.root.find(canonical)
   }
