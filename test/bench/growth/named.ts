@@ -2,6 +2,23 @@ import { Effect, Layer } from "effect"
 import { CircuitBreaker, RateLimiter, ServiceRegistry, Telemetry } from "effect-foundation"
 import { type Growing, upTo } from "./Growing.js"
 
+/** What is looked for in a map of JavaScript: the cost of memory that is in no cache, which all here have. */
+const map: Growing = {
+  holds: "a Map, for comparison",
+  make: (size) =>
+    Effect.sync(() => {
+      const map = new Map(upTo(size).map((entry) => [`service-${entry}`, entry]))
+      return [
+        {
+          name: "Effect.sync of get",
+          order: "O(1)",
+          run: (entry) => Effect.sync(() => map.get(`service-${entry % size}`)),
+          gives: Number.isInteger
+        }
+      ]
+    })
+}
+
 const registry: Growing = {
   holds: "ServiceRegistry: names",
   make: (size) =>
@@ -60,4 +77,4 @@ const limits: Growing = {
     })
 }
 
-export const growing: ReadonlyArray<Growing> = [registry, circuits, limits]
+export const growing: ReadonlyArray<Growing> = [map, registry, circuits, limits]
