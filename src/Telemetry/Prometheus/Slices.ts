@@ -1,6 +1,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import { clockOf, monotonicMicros } from "../../internal/monotonic.js"
 import { turn } from "../../internal/turn.js"
 import type { Step } from "./Render.js"
 
@@ -16,7 +17,7 @@ export const sliceText = 64 * 1024
  */
 export const sliceTime = 2
 
-/** How much work there is between two looks at the clock, of which one takes 0.05 µs. */
+/** How much work there is between two looks at the clock, of which one takes less than 1 µs. */
 const lookCost = 10
 
 /**
@@ -41,14 +42,13 @@ export const nextSlice = (steps: Iterator<Step, void>, now: () => number = () =>
   return text
 }
 
-const now = () => performance.now()
-
 /** The text of the steps, a slice in each turn of the event loop. What is not asked for is not made. */
 export const streamOf = (steps: () => Iterator<Step, void>): Stream.Stream<string> =>
   Stream.suspend(() => {
     const iterator = steps()
-    const slice = Effect.suspend(() => {
-      const text = nextSlice(iterator, now)
+    const slice = Effect.withFiberRuntime<string, Option.Option<never>>((fiber) => {
+      const clock = clockOf(fiber)
+      const text = nextSlice(iterator, () => monotonicMicros(clock) / 1000)
       return text === undefined ? Effect.fail(Option.none<never>()) : Effect.succeed(text)
     })
     // First the turn: of several that are asked for at a time, none begins in the turn of another.
