@@ -1,5 +1,5 @@
 /**
- * What the library costs, beside what one would use in its place. After `npm run build`:
+ * What the library costs, beside what one would use in its place; the command builds it first:
  *
  *     npm run bench                 all rows
  *     npm run bench -- circuit      the rows of which this is a part of the name, or of the name of their file

@@ -60,9 +60,9 @@ export const shortTable = (results: ReadonlyArray<Result>): string => {
   const lines = results.flatMap((result) =>
     result.peers
       .filter((peer) => peer.contender.atMost !== undefined)
-      .map((peer) => [
-        result.row.work,
-        figure(result.ours.median),
+      .map((peer, at) => [
+        at === 0 ? result.row.work : "",
+        at === 0 ? figure(result.ours.median) : "",
         peer.contender.name,
         figure(decisive(peer)?.time.median ?? Number.NaN),
         figure(decisive(peer)?.ratio.median ?? Number.NaN)
