@@ -26,7 +26,11 @@ export class Connection {
   private isClosed = false
   /** It is there, and not to the database that was asked for. */
   private isElsewhere = false
-  private isHeld = false
+  /** How many commands were sent in this turn of the event loop, and in the last one in which any was. */
+  private sent = 0
+  private sentBefore = 0
+  /** What holds them back until the end of the turn. */
+  private held: IoNode["stream"] | undefined
   private handshake: NodeJS.Timeout | undefined
   private readonly unlisten: () => void
 
@@ -90,18 +94,32 @@ export class Connection {
     return this.isClosed ? this.last.text : this.io.status === "ready" ? this.lane.problem : undefined
   }
 
-  /** What is sent in one turn of the event loop goes out in one piece. */
   send(command: (answered: Answered) => void, millis: number, done: Done): void {
-    const { stream } = this.io
-    if (!this.isHeld && stream?.writable) {
-      this.isHeld = true
-      stream.cork()
-      process.nextTick(() => {
-        this.isHeld = false
-        stream.uncork()
-      })
-    }
+    this.hold()
     this.lane.send(command, millis, done)
+  }
+
+  /**
+   * What is sent in one turn of the event loop goes out in one piece: a piece costs 20 µs. Only a first command that is
+   * likely to be the only one, as in the turn before, goes out at once: then Redis works on it while this process comes to
+   * rest, which is 5 to 10 µs until the answer is there.
+   */
+  private hold(): void {
+    const { stream } = this.io
+    if (!stream?.writable) return
+    if (this.sent++ === 0) process.nextTick(() => this.letGo())
+    if (this.held === undefined && (this.sent > 1 || this.sentBefore > 1)) {
+      this.held = stream
+      stream.cork()
+    }
+  }
+
+  private letGo(): void {
+    this.sentBefore = this.sent
+    this.sent = 0
+    if (this.held === undefined) return
+    this.held.uncork()
+    this.held = undefined
   }
 
   /** Leaves the connection as it is. */

@@ -1,9 +1,20 @@
-/** One that is to be met. */
-export interface Deadline {
-  /** By the monotonic clock, in milliseconds; when it is over, undefined. */
-  at: number | undefined
-  readonly missed: () => void
+/** One that is to be met: in so many milliseconds, else `missed` is called. */
+export class Deadline {
+  readonly at: number
+  /** Met or missed. */
+  isOver = false
+  isWatched = false
+
+  constructor(
+    readonly millis: number,
+    readonly missed: () => void
+  ) {
+    this.at = performance.now() + millis
+  }
 }
+
+/** So many that are over are kept in the list before it is made anew. */
+const mostOver = 1024
 
 /**
  * The deadlines of the commands on one connection, over one timer: a timer for each command costs 7 µs, as one by itself
@@ -16,42 +27,43 @@ export class Deadlines {
   /** In the order of their beginning, from `head` on. */
   private list: Array<Deadline> = []
   private head = 0
-  private left = 0
+  /** How many are not over. */
+  private open = 0
   private timer: NodeJS.Timeout | undefined
-  /** When the timer fires. */
   private firesAt = Number.POSITIVE_INFINITY
 
-  /** One in so many milliseconds; `missed` is called if it is not met by then. */
-  add(millis: number, missed: () => void): Deadline {
-    const at = performance.now() + millis
-    const deadline = { at, missed }
+  /** From here on it is watched, unless it was met in the meantime. */
+  add(deadline: Deadline): void {
+    if (deadline.isOver) return
+    deadline.isWatched = true
     this.list.push(deadline)
-    if (this.left++ === 0) this.timer?.ref()
-    if (at < this.firesAt) this.set(at, millis)
-    return deadline
+    if (this.open++ === 0) this.timer?.ref()
+    if (deadline.at < this.firesAt) this.set(deadline.at, deadline.millis)
   }
 
   /** It is met now; false where it was missed already. */
-  met(deadline: Deadline): boolean {
-    if (deadline.at === undefined) return false
-    this.end(deadline)
+  meet(deadline: Deadline): boolean {
+    if (deadline.isOver) return false
+    deadline.isOver = true
+    if (!deadline.isWatched) return true
+    this.open--
+    this.tidy()
+    // Nobody waits: the process need not either.
+    if (this.open === 0) this.timer?.unref()
     return true
   }
 
-  private end(deadline: Deadline): void {
-    deadline.at = undefined
-    this.left--
+  private tidy(): void {
+    const { list } = this
     // Answers come in the order of the commands, nearly always: so the first are those that are over.
-    while (this.head < this.list.length && this.list[this.head]?.at === undefined) this.head++
-    if (this.head === this.list.length) {
-      this.list.length = 0
+    while (this.head < list.length && list[this.head]?.isOver) this.head++
+    if (this.head === list.length) {
+      list.length = 0
       this.head = 0
     } else if (this.head >= mostOver) {
-      this.list = this.list.slice(this.head)
+      this.list = list.slice(this.head)
       this.head = 0
     }
-    // Nobody waits: the process need not either.
-    if (this.left === 0) this.timer?.unref()
   }
 
   private set(at: number, millis: number): void {
@@ -63,23 +75,13 @@ export class Deadlines {
   }
 
   private look(): void {
-    this.timer = undefined
-    this.firesAt = Number.POSITIVE_INFINITY
     // A timer may fire up to a millisecond early.
     const now = performance.now() + 1
-    let next = Number.POSITIVE_INFINITY
-    const missed: Array<Deadline> = []
-    for (const deadline of this.list) {
-      if (deadline.at === undefined) continue
-      if (deadline.at <= now) missed.push(deadline)
-      else next = Math.min(next, deadline.at)
-    }
+    const open = this.list.filter(({ isOver }) => !isOver)
+    const next = open.reduce((next, { at }) => (at > now && at < next ? at : next), Number.POSITIVE_INFINITY)
+    this.timer = undefined
+    this.firesAt = Number.POSITIVE_INFINITY
     if (next < Number.POSITIVE_INFINITY) this.set(next, Math.max(1, next - now))
-    for (const deadline of missed) {
-      if (this.met(deadline)) deadline.missed()
-    }
+    for (const deadline of open) if (deadline.at <= now && this.meet(deadline)) deadline.missed()
   }
 }
-
-/** So many that are over stay in the list before it is made anew. */
-const mostOver = 1024

@@ -1,4 +1,4 @@
-import { Deadlines } from "./Deadlines.js"
+import { Deadline, Deadlines } from "./Deadlines.js"
 import { RedisError } from "./RedisError.js"
 
 /** What a command becomes: its answer, or why there is none. Called once, never in the step that sent it where it was sent. */
@@ -52,7 +52,7 @@ export class Lane {
       done(error, undefined)
       return
     }
-    const deadline = this.deadlines.add(millis, () => {
+    const deadline = new Deadline(millis, () => {
       this.fallSilent()
       done(new RedisError("timeout", `Redis did not answer within ${millis} ms`), undefined)
     })
@@ -60,13 +60,15 @@ export class Lane {
       // All but the answers of Redis are words of the client: that the connection ended, or was not there.
       const lost = error != null && error.name !== "ReplyError"
       if (!lost) this.heard()
-      if (!this.deadlines.met(deadline)) return
+      if (!this.deadlines.meet(deadline)) return
       if (error == null) done(undefined, reply)
       else if (!lost) done(refused(error), undefined)
       // A connection that can no longer be written to refuses commands before it tells of its end: callers without a pause
       // would keep that from being heard.
       else setImmediate(() => done(new RedisError("connection_lost", this.wire.problem()), undefined))
     })
+    // Behind the command: Redis works on it by now.
+    this.deadlines.add(deadline)
   }
 
   /** Redis has said something, or the connection is another. */
