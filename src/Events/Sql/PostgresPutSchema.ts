@@ -2,13 +2,14 @@ import type { Tables } from "./Tables.js"
 
 /**
  * The third schema: what the function of the first does in the common case, where no id is there yet and nothing is
- * expected, for a third less. Both functions answer the positions, and behind a semicolon the versions where there are
- * any, in the order of the events; or null, with nothing done, where an id is there.
+ * expected, for three quarters of its time (one event) and nine tenths (64 of them). Both functions answer the positions,
+ * and behind a semicolon the versions where there are any, in the order of the events; or null where an id is there, and
+ * then nothing is stored and no version has moved.
  *
  * They are called outside of a transaction, and so take the lock of the floor without asking whether it is there. Two
- * transactions with one id: the second waits for the first, and fails with a violation of the index if that commits.
+ * transactions with one id: the second waits for the first. If that commits, `putAll` fails with a violation of the index.
  *
- * A `perform` runs a statement, an assignment evaluates an expression: that is a third of its cost.
+ * A `perform` runs a statement, an assignment evaluates an expression, which is less.
  */
 export const postgresPut = (tables: Tables): ReadonlyArray<string> => [putOne(tables), putAll(tables)]
 
@@ -25,17 +26,17 @@ const lock = ({ position }: Tables): string => `
       select '${position}'::regclass::oid::bigint as log, last_value - (not is_called)::int as floor from ${position}
     ) l;`
 
+/**
+ * Takes a position also where the id is there. To look for it before took a tenth of a store, with the setting that has
+ * the plan use the index though it may be made while the table is empty.
+ */
 const putOne = (tables: Tables): string => {
   const { events, position, putOne, streams } = tables
-  const insert = `insert into ${events} (${into})
-      select nextval('${position}'), $1, $2, $3, number, $4, $5, $6, $7::jsonb, $8::jsonb,
-        case when $9 then $7 end, case when $10 then $8 end`
   return `
   create function ${putOne}(
     id text, type text, stream text, at bigint, correlation text, causation text, data text, metadata text,
     keep_data boolean, keep_metadata boolean, channel text, payload text, wait text
   ) returns text language plpgsql volatile
-  set enable_seqscan = off
   as $$
   #variable_conflict use_column
   declare
@@ -43,14 +44,16 @@ const putOne = (tables: Tables): string => {
     number bigint;
   begin
     ${lock(tables)}
-    if $3 is null then
-      ${insert} where not exists (select 1 from ${events} e where e.id = $1) returning position into placed;
-    elsif not exists (select 1 from ${events} e where e.id = $1) then
+    if $3 is not null then
       insert into ${streams} as s (name, version) values ($3, 1)
       on conflict (name) do update set version = s.version + 1 returning s.version into number;
-      ${insert} returning position into placed;
     end if;
+    insert into ${events} (${into})
+    values (nextval('${position}'), $1, $2, $3, number, $4, $5, $6, $7::jsonb, $8::jsonb,
+      case when $9 then $7 end, case when $10 then $8 end)
+    on conflict (id) do nothing returning position into placed;
     if placed is null then
+      update ${streams} s set version = s.version - 1 where s.name = $3;
       return null;
     end if;
     payload := pg_notify(channel, payload);
