@@ -110,16 +110,15 @@ const build = (
 ): Effect.Effect<CircuitBreaker.Service, never, Telemetry> =>
   Effect.map(Telemetry, (telemetry) => {
     const { run, ...service } = makeService(backend, policies, telemetry, maxCircuits)
-    return {
-      ...service,
-      state: (name) => Effect.map(service.status(name), ({ state }) => state),
-      execute: dual(effectFirst, <A, E, R>(effect: Effect.Effect<A, E, R>, options?: CallOptions<A, E>) =>
-        Effect.withFiberRuntime<A, E | Refused, R>((fiber, { runtimeFlags }) =>
-          run(fiber, runtimeFlags, effect, options)
-        )
-      )
-    }
+    const execute = dual(effectFirst, <A, E, R>(effect: Effect.Effect<A, E, R>, options?: CallOptions<A, E>) =>
+      Effect.withFiberRuntime<A, E | Refused, R>((fiber, { runtimeFlags }) => run(fiber, runtimeFlags, effect, options))
+    )
+    runs.set(execute, run)
+    return { ...service, state: (name) => Effect.map(service.status(name), ({ state }) => state), execute }
   })
+
+/** What is behind `execute` of the services made here, for the accessor: it is in the step of a fiber already (0.3 µs). */
+const runs = new WeakMap<CircuitBreaker.Service["execute"], ReturnType<typeof makeService>["run"]>()
 
 const access = accessing(() => CircuitBreaker)
 
@@ -260,7 +259,11 @@ export class CircuitBreaker extends Context.Tag("effect-foundation/CircuitBreake
   static readonly execute: CircuitBreaker.Execute<CircuitBreaker> = dual(
     effectFirst,
     <A, E, R>(effect: Effect.Effect<A, E, R>, options?: CallOptions<A, E>) =>
-      access((breaker) => breaker.execute(effect, options))
+      Effect.withFiberRuntime<A, E | Refused, R | CircuitBreaker>((fiber, { runtimeFlags }) => {
+        const breaker = Context.unsafeGet(fiber.currentContext, CircuitBreaker)
+        const run = runs.get(breaker.execute)
+        return run === undefined ? breaker.execute(effect, options) : run(fiber, runtimeFlags, effect, options)
+      })
   )
 
   /** The state of the circuit; one that was never used is closed. An opening whose time is over reads `half_open`. */

