@@ -34,14 +34,15 @@ const ended = (child: ChildProcess) =>
     child.once("exit", () => resume(Effect.void))
   })
 
-/** Starts a prometheus on loopback that scrapes the address, several times a second. It ends with the scope. */
+/** Starts a prometheus on loopback that scrapes the address each second. It ends with the scope. */
 export const startPrometheus = (target: string) =>
   Effect.gen(function* () {
     const { directory, watch } = yield* makeGuard("prometheus")
     const port = yield* freePort
     const file = join(directory, "prometheus.yml")
     const config = {
-      global: { scrape_interval: "500ms", scrape_timeout: "500ms" },
+      // No scrape may take longer than the interval: on a busy machine half a second is short.
+      global: { scrape_interval: "1s", scrape_timeout: "1s" },
       scrape_configs: [{ job_name: "app", static_configs: [{ targets: [target] }] }]
     }
     // YAML, as all JSON is.

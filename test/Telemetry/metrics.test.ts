@@ -332,11 +332,6 @@ describe("a definition that cannot be used", () => {
     ],
     ["a quantile above 1", "quantiles", [Telemetry.summary("a", { name: "x", measurement: "v", quantiles: [50] })]],
     ["a summary of one", "maxSize", [Telemetry.summary("a", { name: "x", measurement: "v", maxSize: 1 })]],
-    [
-      "a summary that takes long to read",
-      "maxSize",
-      [Telemetry.summary("a", { name: "x", measurement: "v", maxSize: 1025 })]
-    ],
     ["a negative age", "maxAge", [Telemetry.summary("a", { name: "x", measurement: "v", maxAge: -1 })]],
     ["a name twice", "name", [Telemetry.counter("a", { name: "x" }), Telemetry.counter("b", { name: "x" })]]
   ]
