@@ -3,8 +3,9 @@ import type { SqlError } from "@effect/sql/SqlError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
+import { deadline as inTime } from "../../internal/deadline.js"
 import { clockOf, monotonicMicros } from "../../internal/monotonic.js"
-import type { SqlFailure } from "../../internal/Sql/Failure.js"
+import { type SqlFailure, timedOut } from "../../internal/Sql/Failure.js"
 import { failing, guarded, whileLocked } from "../../internal/Sql/Guard.js"
 import { outside } from "../../internal/Sql/outside.js"
 import { prepared, type Rows } from "../../internal/Sql/Postgres/Prepared.js"
@@ -58,16 +59,15 @@ export const postgresStore = (
   const alone = prepared(sql, ask)
 
   /** What the statements do, in the transaction of the fiber or each by itself, within so many milliseconds. */
-  const within = <A>(
+  const within = <A, E>(
     millis: number,
-    work: (run: Run, left: () => number) => Effect.Effect<A, SqlFailure>
-  ): Effect.Effect<A, SqlFailure> =>
+    work: (run: Run, left: () => number) => Effect.Effect<A, E>
+  ): Effect.Effect<A, E | SqlFailure> =>
     Effect.withFiberRuntime((fiber) => {
-      if (isJoined(fiber.currentContext))
-        return guarded(
-          work(joined, () => millis),
-          millis
-        )
+      if (isJoined(fiber.currentContext)) {
+        const whole = work(joined, () => millis)
+        return inTime(whole, millis, timedOut)
+      }
       const clock = clockOf(fiber)
       const end = monotonicMicros(clock) + millis * 1000
       const left = () => (end - monotonicMicros(clock)) / 1000
@@ -79,19 +79,14 @@ export const postgresStore = (
       appendedOf(batches, String(row?.[0]))
     )
 
-  /** As nearly all are stored; undefined for those that are not: an id is there, or another transaction was first. */
-  const put = (
-    run: Run,
-    batches: ReadonlyArray<Batch>
-  ): Effect.Effect<ReadonlyArray<Appended> | undefined, SqlFailure> => {
-    const call = putCall(tables, batches, { ...notification, lockTimeout })
-    if (call === undefined) return Effect.succeed(undefined)
-    return Effect.matchEffect(run(call), {
-      onFailure: (failure) =>
-        isTaken(failure) || isDeadlock(failure) ? Effect.succeed(undefined) : Effect.fail(failure),
-      onSuccess: ([row]) => Effect.succeed(putOf(batches, row?.[0]))
-    })
-  }
+  /** However the batches have to be stored. */
+  const store = (run: Run, batches: ReadonlyArray<Batch>, left: () => number) =>
+    Effect.suspend(() =>
+      guarded(
+        whileLocked(append(run, batches, notification.payload, lockTimeout), { while: isDeadlock, schedule: again }),
+        left()
+      )
+    )
 
   const headStatement: Statement = { text: `select safe, taken from ${tables.head}()`, params: [], keeps: true }
   const head = (run: Run): Effect.Effect<Head, SqlFailure> =>
@@ -109,19 +104,19 @@ export const postgresStore = (
   return {
     isJoined,
     commit: (batches, millis) =>
-      within(millis, (run, left) =>
-        Effect.flatMap(put(run, batches), (appended) =>
-          appended !== undefined
-            ? Effect.succeed(appended)
-            : guarded(
-                whileLocked(append(run, batches, notification.payload, lockTimeout), {
-                  while: isDeadlock,
-                  schedule: again
-                }),
-                left()
-              )
-        )
-      ).pipe(Effect.mapError((failure) => (isHeld(failure) ? new Held() : failure))),
+      within<ReadonlyArray<Appended>, SqlFailure | Held>(millis, (run, left) => {
+        const all = Effect.mapError(store(run, batches, left), heldOr)
+        const call = putCall(tables, batches, { ...notification, lockTimeout })
+        if (call === undefined) return all
+        // Nearly all are stored so.
+        return Effect.matchEffect(run(call), {
+          onFailure: (failure) => (isTaken(failure) || isDeadlock(failure) ? all : Effect.fail(heldOr(failure))),
+          onSuccess: ([row]) => {
+            const appended = putOf(batches, row?.[0])
+            return appended === undefined ? all : Effect.succeed(appended)
+          }
+        })
+      }),
     insist: (batch, millis) =>
       within(millis, (run, left) =>
         Effect.flatMap(
@@ -147,6 +142,8 @@ export const postgresStore = (
       )
   }
 }
+
+const heldOr = (failure: SqlFailure): SqlFailure | Held => (isHeld(failure) ? new Held() : failure)
 
 /** A deadlock or a failed serialization. */
 const isDeadlock = (failure: SqlFailure): boolean => failure.kind === "locked" && !isHeld(failure)
