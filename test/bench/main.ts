@@ -50,10 +50,11 @@ const rowsOf = Effect.fn(function* (part: string) {
 
 const saved = Effect.gen(function* () {
   const results = yield* rowsOf("")
+  yield* Console.log(`${resultsTable(results)}\n\nFor the README:\n\n${shortTable(results)}\n`)
   const text = report({ results, growth: yield* growth(""), machine: machine(new Date()) })
   const file = fileURLToPath(new URL("./RESULTS.md", import.meta.url))
   yield* Effect.sync(() => writeFileSync(file, text))
-  yield* Console.log(`${resultsTable(results)}\n\nFor the README:\n\n${shortTable(results)}\n\n${file} is written.`)
+  yield* Console.log(`${file} is written.`)
 })
 
 const [part = "", ...rest] = process.argv.slice(2)

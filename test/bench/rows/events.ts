@@ -25,7 +25,9 @@ const stores = Effect.gen(function* () {
         effect: () => Effect.sync(() => log.push(next())),
         bare: () => log.push(next()),
         gives: () => log.length > 0,
-        atMost: 10
+        atMost: 10,
+        floor:
+          "A frozen copy with a random id, put in a list, in a map by id and in a list by type, takes 9.5 times the push in one Effect.sync; what is more checks the event, counts its bytes and tells who waits."
       }
     ],
     reset: Effect.zipRight(
