@@ -68,7 +68,7 @@ const fields = ["type", "data", "id", "stream", "correlationId", "causationId", 
 const known = new Set(fields)
 
 /** The metadata of all events that state none: one object. */
-const noMetadata = { value: Object.freeze({}), bytes: 2 }
+export const noMetadata = { value: Object.freeze({}), bytes: 2 }
 
 /** The event that the input states, or why it is none. The input itself is left as it is, and not kept. */
 export const decodeEvent = (input: unknown, surroundings: Surroundings): NewEvent | Refused => {

@@ -39,28 +39,34 @@ export const eventOf = (row: Row): StoredEvent =>
  * time that it takes to hand over a thousand rows, and to parse the parts of each.
  */
 export const eventsOfPage = ([page]: ReadonlyArray<Row>): ReadonlyArray<StoredEvent> => {
-  const lists = page?.map((text) => (text === null ? [] : (JSON.parse(String(text)) as ReadonlyArray<unknown>)))
-  const [positions = [], ids = [], types = [], streams = [], versions = [], ...others] = lists ?? []
-  const [timestamps = [], correlationIds = [], causationIds = [], data = [], metadata = []] = others
-  const found: Array<StoredEvent> = []
-  for (let index = 0; index < positions.length; index++) {
-    found.push(
-      // As `eventOf` makes it; the columns are of the types that the table states.
-      Object.freeze({
-        position: positions[index] as number,
-        id: ids[index] as string,
-        type: types[index] as string,
-        data: frozen(data[index]),
-        timestamp: timestamps[index] as number,
-        stream: (streams[index] as string | null) ?? undefined,
-        version: (versions[index] as number | null) ?? undefined,
-        correlationId: correlationIds[index] as string,
-        causationId: (causationIds[index] as string | null) ?? undefined,
-        metadata: frozen(metadata[index]) as StoredEvent["metadata"]
-      })
-    )
-  }
-  return found
+  const listOf = (column: number): ReadonlyArray<unknown> => JSON.parse(String(page?.[column] ?? "[]"))
+  const positions = listOf(0)
+  const ids = listOf(1)
+  const types = listOf(2)
+  const streams = listOf(3)
+  const versions = listOf(4)
+  const timestamps = listOf(5)
+  const correlationIds = listOf(6)
+  const causationIds = listOf(7)
+  const data = listOf(8)
+  // Nothing is shorter than a list of {}: most pages have no metadata, and need no object for each event.
+  const hasMetadata = String(page?.[9]).length > 1 + 3 * positions.length
+  const metadata = hasMetadata ? listOf(9) : []
+  // As `eventOf` makes it; the columns are of the types that the table states.
+  return positions.map((position, index) =>
+    Object.freeze({
+      position: position as number,
+      id: ids[index] as string,
+      type: types[index] as string,
+      data: frozen(data[index]),
+      timestamp: timestamps[index] as number,
+      stream: (streams[index] as string | null) ?? undefined,
+      version: (versions[index] as number | null) ?? undefined,
+      correlationId: correlationIds[index] as string,
+      causationId: (causationIds[index] as string | null) ?? undefined,
+      metadata: hasMetadata ? (frozen(metadata[index]) as StoredEvent["metadata"]) : noMetadata
+    })
+  )
 }
 
 const textOf = (value: unknown): string | undefined => (value === null ? undefined : String(value))

@@ -6,7 +6,7 @@ import type { Json } from "../../internal/json.js"
 import type { SqlFailure } from "../../internal/Sql/Failure.js"
 import type { Appended } from "../Backend.js"
 import type { Query } from "../Criteria.js"
-import { type NewEvent, place, type StoredEvent } from "../Event.js"
+import { type NewEvent, noMetadata, place, type StoredEvent } from "../Event.js"
 import { type Batch, decide, type Known } from "./Decide.js"
 import { find, type Plan } from "./Find.js"
 import { eventOf } from "./Row.js"
@@ -161,10 +161,12 @@ const paramsOfOne = (event: NewEvent | StoredEvent): ReadonlyArray<unknown> => [
   event.correlationId,
   event.causationId ?? null,
   JSON.stringify(event.data),
-  JSON.stringify(event.metadata),
+  event.metadata === noMetadata.value ? "{}" : JSON.stringify(event.metadata),
   // They come from an event that was checked.
   terms(event.data as Json, event.metadata as Json)
 ]
 
 const terms = (data: Json, metadata: Json): string =>
-  `[${[...termsOf("data", data), ...termsOf("metadata", metadata)]}]`
+  metadata === noMetadata.value
+    ? `[${termsOf("data", data)}]`
+    : `[${[...termsOf("data", data), ...termsOf("metadata", metadata)]}]`

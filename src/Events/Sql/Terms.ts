@@ -10,9 +10,9 @@ export type Part = "data" | "metadata"
 
 /** The terms of all fields of a value; one that is no record has none. */
 export const termsOf = (part: Part, value: Json): ReadonlyArray<number> => {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return []
+  if (typeof value !== "object" || value === null || isArray(value)) return []
   const terms: Array<number> = []
-  for (const [field, fieldValue] of Object.entries(value)) terms.push(termOf(part, field, fieldValue))
+  for (const field of Object.keys(value)) terms.push(termOf(part, field, value[field] ?? null))
   return terms
 }
 
