@@ -5,6 +5,7 @@ import * as Effect4 from "effect4/Effect"
 import * as CircuitBreaker4 from "effect4/persistence/CircuitBreaker"
 import * as Scope4 from "effect4/Scope"
 import Opossum from "opossum"
+import { reasonOf, refused } from "../Refused.js"
 import { inRuntime, type Row } from "../Row.js"
 
 /** Work that goes on in a later step, as an answer from elsewhere does. */
@@ -15,7 +16,7 @@ const done = Effect.succeed("done")
 const laterBare = () => new Promise<string>((resolve) => queueMicrotask(() => resolve("done")))
 
 const isDone = (result: unknown) => result === "done"
-const isRejection = (result: unknown) => result instanceof Error
+const isRejection = (result: unknown) => reasonOf(result) instanceof Error
 
 /** So many runs in one fiber of Effect 4. */
 const inTurn4 = (work: Effect4.Effect<unknown, unknown>) => (runs: number) =>
@@ -47,7 +48,7 @@ const opossum = (options: Opossum.Options, action: () => Promise<string> | strin
   )
 
 const fire = (breaker: Opossum<Array<unknown>, string>) => ({
-  effect: Effect.tryPromise({ try: () => breaker.fire(), catch: (error) => error }),
+  effect: Effect.tryPromise({ try: () => breaker.fire(), catch: refused }),
   bare: () => breaker.fire()
 })
 
@@ -83,7 +84,7 @@ export const rows = Effect.gen(function* () {
     policy: { execute: (work: () => string | Promise<string>) => Promise<string> },
     work: typeof laterBare | (() => string)
   ) => ({
-    effect: Effect.tryPromise({ try: () => policy.execute(work), catch: (error) => error }),
+    effect: Effect.tryPromise({ try: () => policy.execute(work), catch: refused }),
     bare: () => policy.execute(work)
   })
 

@@ -3,6 +3,7 @@ import { Effect, Layer } from "effect"
 import { RateLimiter, Telemetry } from "effect-foundation"
 import { RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible"
 import { inTurn, users } from "../inTurn.js"
+import { reasonOf, refused as toRefused } from "../Refused.js"
 import { inRuntime, type Row } from "../Row.js"
 
 /** More than any measurement takes. */
@@ -31,7 +32,7 @@ export const rows = Effect.gen(function* () {
     const limits = new RateLimiterMemory({ points, duration: 3600 })
     const key = inTurn(users)
     return {
-      effect: Effect.zipRight(Effect.tryPromise({ try: () => limits.consume(key()), catch: (error) => error }), work),
+      effect: Effect.zipRight(Effect.tryPromise({ try: () => limits.consume(key()), catch: toRefused }), work),
       bare: () => limits.consume(key()).catch((error: unknown) => error)
     }
   }
@@ -40,7 +41,10 @@ export const rows = Effect.gen(function* () {
   const isRefusedByUs = (result: unknown) =>
     result instanceof Error && "_tag" in result && result._tag === "RateLimited"
   const isRefusedByThem = (result: unknown) => result instanceof Theirs.RateLimitExceeded
-  const isRefusedByFlexible = (result: unknown) => result instanceof RateLimiterRes && result.remainingPoints === 0
+  const isRefusedByFlexible = (result: unknown) => {
+    const reason = reasonOf(result)
+    return reason instanceof RateLimiterRes && reason.remainingPoints === 0
+  }
 
   const usedUp = <E>(call: () => Effect.Effect<string, E, RateLimiter>) =>
     Effect.provide(
