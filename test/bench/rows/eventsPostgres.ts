@@ -25,6 +25,14 @@ const select = {
     from flights_events where type = $1 order by position limit 1000`
 }
 
+const oneFloor =
+  "The least Effect that asks a pool for the same statement took 1.35 of it: the lock that keeps the order, the id and the " +
+  "notice are 1.12 (bare, over one client), the pool and the fiber the rest."
+
+const manyFloor =
+  "One bare insert of 64 rows by unnest, without the library, took 0.45 of it for a row (0.35 of it in Effect): the indexes " +
+  "are the work, which one transaction does on one of two cores, and 10 connections on both."
+
 /** So many flights are there to be read. */
 const many = 20_000
 
@@ -72,14 +80,15 @@ export const rows = Effect.gen(function* () {
     effect: () => Events.append(`flight-${streams++}`, [next()]),
     gives: (stored) => isThere((stored as ReadonlyArray<Events.StoredEvent>)[0]?.position)
   }
-  const byDriver = (name: string, through: pg.Pool | pg.PoolClient, atMost: number): Contender => {
+  const byDriver = (name: string, through: pg.Pool | pg.PoolClient, atMost: number, floor: string): Contender => {
     const bare = () => through.query({ ...insert, values: values() })
     return {
       name,
       effect: () => Effect.tryPromise(bare),
       bare,
       gives: (result) => isThere((result as pg.QueryResult<{ position: string }>).rows[0]?.position),
-      atMost
+      atMost,
+      floor
     }
   }
   const append = () => {
@@ -103,7 +112,7 @@ export const rows = Effect.gen(function* () {
         `of commits and notifies those who listen; the insert does none of that. ${server}`,
       perSample: 100,
       ours,
-      peers: [byDriver("pg insert, prepared, over one client", client, 1.3)],
+      peers: [byDriver("pg insert, prepared, over one client", client, 1.3, oneFloor)],
       reset
     },
     {
@@ -112,7 +121,7 @@ export const rows = Effect.gen(function* () {
       fibers: 64,
       perSample: 640,
       ours,
-      peers: [byDriver("pg insert, prepared, over a pool of 10", pool, 0.3), byEmmett],
+      peers: [byDriver("pg insert, prepared, over a pool of 10", pool, 0.3, manyFloor), byEmmett],
       reset
     },
     {
