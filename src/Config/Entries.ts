@@ -25,17 +25,21 @@ export class Entries {
   ) {}
 
   static of(entries: ReadonlyMap<string, Entry>): Entries {
+    return Entries.under(entries.keys(), Array.from(entries.values()))
+  }
+
+  /** The entries under their names, which are as many. */
+  static under(names: Iterable<string>, entries: ReadonlyArray<Entry>): Entries {
     const slots = new Map<string, number>()
-    for (const name of entries.keys()) slots.set(name, slots.size)
-    let nodes: Array<unknown> = Array.from(entries.values())
-    let shift = -bits
-    do {
-      const level: Array<unknown> = []
+    for (const name of names) slots.set(name, slots.size)
+    let nodes: ReadonlyArray<unknown> = entries
+    let shift = 0
+    for (; nodes.length > width; shift += bits) {
+      const level: Array<Node> = []
       for (let at = 0; at < nodes.length; at += width) level.push(nodes.slice(at, at + width))
       nodes = level
-      shift += bits
-    } while (nodes.length > 1)
-    return new Entries(entries.size, slots, (nodes[0] ?? []) as Node, shift) // the one node that all are in
+    }
+    return new Entries(entries.length, slots, nodes, shift)
   }
 
   get(name: string): Entry | undefined {
@@ -72,20 +76,22 @@ export class Entries {
   }
 
   *[Symbol.iterator](): IterableIterator<[name: string, entry: Entry]> {
-    for (const entry of beneath(this.root, this.shift)) yield [nameOf(entry), entry]
+    for (const entry of this.values()) yield [nameOf(entry), entry]
   }
 
-  values(): IterableIterator<Entry> {
-    return beneath(this.root, this.shift)
+  values(): ReadonlyArray<Entry> {
+    return collect(this.root, undefined, this.shift, [])
   }
 
   /** Those for which the other has not this very entry, in their order, with what it has. */
-  *unlike(other: Entries | undefined): IterableIterator<[entry: Entry, other: Entry | undefined]> {
-    const shares = other !== undefined && other.slots === this.slots && other.shift <= this.shift
-    for (const entry of shares ? unshared(this.root, other.raised(this.shift), this.shift) : this.values()) {
+  unlike(other: Entries | undefined): ReadonlyArray<readonly [entry: Entry, other: Entry | undefined]> {
+    const shared = other?.slots === this.slots && other.shift <= this.shift ? other.raised(this.shift) : undefined
+    const found: Array<readonly [Entry, Entry | undefined]> = []
+    for (const entry of collect(this.root, shared, this.shift, [])) {
       const there = other?.get(nameOf(entry))
-      if (there !== entry) yield [entry, there]
+      if (there !== entry) found.push([entry, there])
     }
+    return found
   }
 }
 
@@ -102,21 +108,14 @@ const replaced = (node: Node | undefined, shift: number, slot: number, entry: En
   return copy
 }
 
-function* beneath(node: Node, shift: number): IterableIterator<Entry> {
-  for (const item of node) {
-    if (item === undefined) continue
-    if (shift === 0) yield item as Entry
-    else yield* beneath(item as Node, shift - bits)
-  }
-}
-
-/** What is beneath the one node, less what is beneath nodes that the other has, too. */
-function* unshared(one: Node, other: Node | undefined, shift: number): IterableIterator<Entry> {
-  if (one === other) return
+/** What is beneath the one node, in order, less what is beneath nodes that the other has, too. */
+const collect = (one: Node, other: Node | undefined, shift: number, into: Array<Entry>): Array<Entry> => {
+  if (one === other) return into
   for (let at = 0; at < one.length; at++) {
     const item = one[at]
     if (item === undefined || item === other?.[at]) continue
-    if (shift === 0) yield item as Entry
-    else yield* unshared(item as Node, other?.[at] as Node | undefined, shift - bits)
+    if (shift === 0) into.push(item as Entry)
+    else collect(item as Node, other?.[at] as Node | undefined, shift - bits, into)
   }
+  return into
 }

@@ -174,11 +174,11 @@ const seal = (
   declaredSecrets: ReadonlySet<string>
 ): Section => {
   const prefix = path === "" ? "" : `${path}.`
-  const children = new Map<string, Entry>()
+  const entries: Array<Entry> = []
   for (const [name, node] of branch.children) {
-    children.set(name, sealed(node, [...around, name], prefix + name, declaredSecrets))
+    entries.push(sealed(node, [...around, name], prefix + name, declaredSecrets))
   }
-  return new Section(path, branch.source, Entries.of(children))
+  return new Section(path, branch.source, Entries.under(branch.children.keys(), entries))
 }
 
 const sealed = (
