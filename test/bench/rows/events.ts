@@ -27,7 +27,7 @@ const stores = Effect.gen(function* () {
         gives: () => log.length > 0,
         atMost: 10,
         floor:
-          "A frozen copy with a random id, put in a list, in a map by id and in a list by type, takes 9.5 times the push in one Effect.sync; what is more checks the event, counts its bytes and tells who waits."
+          "What is promised of the event (checked, copied, frozen, counted, given an id, found by id, type and correlation id) takes 11 to 15 times the push as plain code in one Effect.sync; half of that is memory, for the garbage collector and the map by id."
       }
     ],
     reset: Effect.zipRight(
