@@ -3,9 +3,12 @@ import { chmodSync, copyFileSync, openSync, rmSync, writeFileSync, writeSync } f
 import { join } from "node:path"
 import * as SqlClient from "@effect/sql/SqlClient"
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Stream } from "effect"
+import { Context, Effect, Exit, Fiber, Layer, Stream } from "effect"
 import { Events } from "effect-foundation/Events"
+import * as EventsSql from "effect-foundation/Events/Sql"
 import { ConfigError, EventError } from "effect-foundation/FoundationError"
+import { sqliteClient } from "effect-foundation/internal/Sql/Sqlite"
+import { Telemetry } from "effect-foundation/Telemetry"
 import { as, directory, onFile } from "./sqlFixtures.js"
 
 const file = Effect.map(directory, (path) => join(path, "events.db"))
@@ -264,6 +267,23 @@ describe("Events on SQLite, where something is wrong", () => {
         const process = yield* onFile(yield* file, { durability })
         const sql = yield* SqlClient.SqlClient.pipe(as(process))
         expect(yield* sql`PRAGMA synchronous`).toStrictEqual([{ synchronous }])
+      }
+    })
+  )
+
+  it.scopedLive("set checkpoints apart, but for a program that has set them itself", () =>
+    Effect.gen(function* () {
+      for (const [set, kept] of [
+        [1000, 4000],
+        [500, 500],
+        [0, 0]
+      ] as const) {
+        const client = Layer.tap(sqliteClient({ filename: yield* file }), (context) =>
+          Context.get(context, SqlClient.SqlClient).unsafe(`PRAGMA wal_autocheckpoint = ${set}`)
+        )
+        const layer = EventsSql.layer().pipe(Layer.provideMerge(client), Layer.provide(Telemetry.layer))
+        const sql = Context.get(yield* Layer.build(layer), SqlClient.SqlClient)
+        expect(yield* sql`PRAGMA wal_autocheckpoint`).toStrictEqual([{ wal_autocheckpoint: kept }])
       }
     })
   )
