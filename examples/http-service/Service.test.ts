@@ -78,9 +78,9 @@ describe("The service under the load of autocannon", () => {
         yield* mood("hangs")
         const hanging = yield* order({ url: at("/"), amount: 100, connections: 8 })
         expect(answered(hanging)).toBe(100)
+        // An order that has waited is tried again, and then rejected, if the circuit is open by then.
         const { 503: rejected = 0, 504: timedOut = 0 } = hanging.answers
         expect(rejected + timedOut).toBe(100)
-        expect(timedOut).toBeGreaterThan(0)
         expect(rejected).toBeGreaterThan(timedOut)
         const fails = (count: number) => {
           if (count === 50) Effect.runFork(mood("fails"))
