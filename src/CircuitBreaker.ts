@@ -25,7 +25,7 @@ import {
 import type { Config } from "./Config.js"
 import type { Condition } from "./Foundation/Health/Condition.js"
 import { ConfigError, type StoreUnavailable } from "./FoundationError.js"
-import { accessing } from "./internal/access.js"
+import { accessing, Behind } from "./internal/access.js"
 import { configuredPolicies } from "./internal/configuredPolicies.js"
 import { effectFirst } from "./internal/effectFirst.js"
 import { type NamedPolicies, noPolicies } from "./internal/namedPolicies.js"
@@ -117,8 +117,7 @@ const build = (
     return { ...service, state: (name) => Effect.map(service.status(name), ({ state }) => state), execute }
   })
 
-/** What is behind `execute` of the services made here, for the accessor: it is in the step of a fiber already (0.3 µs). */
-const runs = new WeakMap<CircuitBreaker.Service["execute"], ReturnType<typeof makeService>["run"]>()
+const runs = new Behind<CircuitBreaker.Service["execute"], ReturnType<typeof makeService>["run"]>()
 
 const access = accessing(() => CircuitBreaker)
 

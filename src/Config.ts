@@ -10,7 +10,7 @@ import { defaultFiles } from "./Config/Defaults.js"
 import type * as Diff from "./Config/Diff.js"
 import * as File from "./Config/File.js"
 import * as Key_ from "./Config/Key.js"
-import { makeLive } from "./Config/Live.js"
+import { getsNow, makeLive } from "./Config/Live.js"
 import { makeProvider } from "./Config/Provider.js"
 import type * as Sets from "./Config/Sets.js"
 import type * as Snapshot_ from "./Config/Snapshot.js"
@@ -64,8 +64,6 @@ export declare namespace Config {
 
   interface Service {
     readonly get: Get
-    /** @internal `get` in the step in which it is called: for who is in one of the fiber, 0.1 of 0.7 µs less. */
-    readonly getNow?: (key: string | Key<unknown>, fallback?: Default) => Effect.Effect<unknown, ConfigError>
     readonly set: Set
     readonly update: Update
     readonly unset: (key: string | Key<unknown>) => Effect.Effect<void, ConfigError>
@@ -237,7 +235,7 @@ export class Config extends Context.Tag("effect-foundation/Config")<Config, Conf
    */
   static readonly get: Config.Get<Config> = ((key: string, fallback: Typed.Default) =>
     using((config) => {
-      const { getNow } = config
+      const getNow = getsNow.get(config.get)
       return getNow === undefined ? config.get(key, fallback) : getNow(key, fallback)
     })) as Config.Get<Config>
 

@@ -4,6 +4,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Config } from "../Config.js"
 import type { ConfigError } from "../FoundationError.js"
+import { Behind } from "../internal/access.js"
 import { Telemetry } from "../Telemetry.js"
 import { equal } from "./Diff.js"
 import { failure, settled } from "./Failure.js"
@@ -17,6 +18,10 @@ import type { Source } from "./Source.js"
 import { pathOf, readIn, State } from "./State.js"
 import type { Default } from "./Typed.js"
 import { watchSources } from "./Watches.js"
+
+type GetNow = (key: string | Key<unknown>, fallback?: Default) => Effect.Effect<unknown, ConfigError>
+
+export const getsNow = new Behind<Config.Service["get"], GetNow>()
 
 /** The service over the sources. What is in force is decided by the state, without Effect; the rest feeds it and tells of it. */
 export const makeLive = <R>(
@@ -57,12 +62,14 @@ export const makeLive = <R>(
       })
 
     // The implementations of overloads know less of their arguments than the overloads.
-    const getNow = (key: string | Key<unknown>, fallback?: Default) => settled(state.read(key, fallback))
+    const getNow: GetNow = (key, fallback) => settled(state.read(key, fallback))
+
+    const get = ((key: string | Key<unknown>, fallback?: Default) =>
+      Effect.suspend(() => getNow(key, fallback))) as Config.Service["get"]
+    getsNow.set(get, getNow)
 
     const service: Config.Service = {
-      get: ((key: string | Key<unknown>, fallback?: Default) =>
-        Effect.suspend(() => getNow(key, fallback))) as Config.Service["get"],
-      getNow,
+      get,
       set: sets.set,
       unset: sets.unset,
       // What is at the path of a key is of its type.
