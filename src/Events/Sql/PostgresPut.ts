@@ -3,6 +3,7 @@ import { type NewEvent, place } from "../Event.js"
 import type { Batch } from "./Decide.js"
 import { isInOrderOfJsonb } from "./KeyOrder.js"
 import type { Notification } from "./PostgresCall.js"
+import { fieldsOf } from "./Row.js"
 import type { Statement, Tables } from "./Tables.js"
 
 /** Who is told, and how long to wait for other transactions. */
@@ -27,14 +28,7 @@ export const putCall = (tables: Tables, batches: ReadonlyArray<Batch>, manner: M
 const putOne = ({ putOne }: Tables, event: NewEvent, { channel, lockTimeout, payload }: Manner): Statement => ({
   text: `select ${putOne}($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
   params: [
-    event.id,
-    event.type,
-    event.stream ?? null,
-    event.timestamp,
-    event.correlationId,
-    event.causationId ?? null,
-    JSON.stringify(event.data),
-    JSON.stringify(event.metadata),
+    ...fieldsOf(event),
     !isInOrderOfJsonb(event.data),
     !isInOrderOfJsonb(event.metadata),
     channel,

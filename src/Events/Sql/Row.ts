@@ -1,4 +1,4 @@
-import type { StoredEvent } from "../Event.js"
+import { type NewEvent, noMetadata, type StoredEvent } from "../Event.js"
 
 /** The columns of an event, in the order in which rows have them. */
 export const columns = [
@@ -17,7 +17,17 @@ export const columns = [
 /** A row as the drivers give it: whole numbers are numbers, bigints or text, JSON is text. */
 export type Row = ReadonlyArray<unknown>
 
-const noMetadata = Object.freeze({})
+/** What is written of an event, from its id on and without the version, in the order of the columns. */
+export const fieldsOf = (event: NewEvent | StoredEvent): ReadonlyArray<unknown> => [
+  event.id,
+  event.type,
+  event.stream ?? null,
+  event.timestamp,
+  event.correlationId,
+  event.causationId ?? null,
+  JSON.stringify(event.data),
+  event.metadata === noMetadata.value ? "{}" : JSON.stringify(event.metadata)
+]
 
 /** The event of a row. */
 export const eventOf = (row: Row): StoredEvent =>
@@ -31,7 +41,7 @@ export const eventOf = (row: Row): StoredEvent =>
     version: row[4] === null ? undefined : Number(row[4]),
     correlationId: String(row[6]),
     causationId: textOf(row[7]),
-    metadata: row[9] === "{}" ? noMetadata : (parse(String(row[9])) as StoredEvent["metadata"]) // stored from a record
+    metadata: row[9] === "{}" ? noMetadata.value : (parse(String(row[9])) as StoredEvent["metadata"]) // stored from a record
   })
 
 /**
@@ -64,7 +74,7 @@ export const eventsOfPage = ([page]: ReadonlyArray<Row>): ReadonlyArray<StoredEv
       version: (versions[index] as number | null) ?? undefined,
       correlationId: correlationIds[index] as string,
       causationId: (causationIds[index] as string | null) ?? undefined,
-      metadata: hasMetadata ? (frozen(metadata[index]) as StoredEvent["metadata"]) : noMetadata
+      metadata: hasMetadata ? (frozen(metadata[index]) as StoredEvent["metadata"]) : noMetadata.value
     })
   )
 }

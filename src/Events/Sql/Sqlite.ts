@@ -9,7 +9,7 @@ import type { Query } from "../Criteria.js"
 import { type NewEvent, noMetadata, place, type StoredEvent } from "../Event.js"
 import { type Batch, decide, type Known } from "./Decide.js"
 import { find, type Plan } from "./Find.js"
-import { eventOf } from "./Row.js"
+import { eventOf, fieldsOf } from "./Row.js"
 import { hasTimes, isNarrow } from "./Select.js"
 import { type Attempt, sqliteConnection } from "./SqliteConnection.js"
 import { sqliteSelect } from "./SqliteSelect.js"
@@ -154,14 +154,7 @@ const paramsOf = (event: StoredEvent): ReadonlyArray<unknown> => [
 ]
 
 const paramsOfOne = (event: NewEvent | StoredEvent): ReadonlyArray<unknown> => [
-  event.id,
-  event.type,
-  event.stream ?? null,
-  event.timestamp,
-  event.correlationId,
-  event.causationId ?? null,
-  JSON.stringify(event.data),
-  event.metadata === noMetadata.value ? "{}" : JSON.stringify(event.metadata),
+  ...fieldsOf(event),
   // They come from an event that was checked.
   terms(event.data as Json, event.metadata as Json)
 ]

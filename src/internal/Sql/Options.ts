@@ -1,6 +1,4 @@
 import { ConfigError } from "../../FoundationError.js"
 
-export { acceptDuration } from "../acceptDuration.js"
-
 export const invalidOption = (path: string, problem: string): ConfigError =>
   new ConfigError({ reason: "invalid_value", path, message: `${path} ${problem}` })
