@@ -12,6 +12,7 @@ export default defineConfig({
   },
   test: {
     globalSetup: "test/support/postgres.setup.ts",
+    setupFiles: "test/support/properties.setup.ts",
     include: ["test/**/*.test.ts", "examples/**/*.test.ts"],
     testTimeout: 30_000,
     hookTimeout: 30_000

@@ -17,8 +17,8 @@ const text = (address: string): string | undefined => {
 const nearly = fc.oneof(
   fc.ipV4(),
   fc.ipV6(),
-  fc.string({ unit: fc.constantFrom(..."0123456789abcdefF:.%/[]x "), maxLength: 40 }),
-  fc.tuple(fc.ipV4(), fc.constantFrom(".", "0", ":", "%eth0", " ")).map(([ip, more]) => ip + more)
+  fc.string({ unit: fc.constantFrom(..."0123456789abcdefF:./[]x "), maxLength: 40 }),
+  fc.tuple(fc.oneof(fc.ipV4(), fc.ipV6()), fc.constantFrom(".", "0", ":", "/", "]", " ")).map(([ip, more]) => ip + more)
 )
 
 describe("addresses", () => {
@@ -48,6 +48,7 @@ describe("addresses", () => {
     ["::FFFF:0a00:0001", "10.0.0.1"],
     ["2001:0DB8:0:0:1:0:0:1", "2001:db8::1:0:0:1"],
     ["fe80::1%eth0", "fe80::1"],
+    ["fe80::1%br_lan.100", "fe80::1"],
     ["::", "::"],
     ["1::", "1::"],
     ["64:ff9b::192.0.2.33", "64:ff9b::c000:221"]
@@ -65,6 +66,10 @@ describe("addresses", () => {
     ":1",
     "1:2:3:4:5:6:7:8:9",
     "::%",
+    "::%/",
+    "::%a b",
+    "::%eth0%1",
+    "1.2.3.4%eth0",
     "g::",
     " 1.2.3.4"
   ])("%j is none", (address) => {

@@ -15,13 +15,16 @@ const widthOf = (family: 4 | 6): number => (family === 4 ? 32 : 128)
 /** The longest text of an address, and a zone of the usual length. */
 const longest = 64
 
+/** A name or a number of an interface, of the characters that need no escape (RFC 6874). */
+const zoneId = /^[\w.~-]+$/
+
 /** The address as it is written, with or without a zone id, which means something on one host only and is left out. */
 export const parseIp = (text: string): Ip | undefined => {
   if (text.length > longest) return undefined
   const ipv4 = bitsOfIpv4(text)
   if (ipv4 !== undefined) return { family: 4, bits: ipv4 }
   const zone = text.indexOf("%")
-  if (zone === text.length - 1) return undefined
+  if (zone >= 0 && !zoneId.test(text.slice(zone + 1))) return undefined
   const bits = bitsOfIpv6(zone < 0 ? text : text.slice(0, zone))
   if (bits === undefined) return undefined
   return bits >> 32n === 0xffffn ? { family: 4, bits: bits & 0xffff_ffffn } : { family: 6, bits }
