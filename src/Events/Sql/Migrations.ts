@@ -5,14 +5,14 @@ import type { Migration } from "../../internal/Sql/Schema.js"
 import { consumerSchema, consumerTablesOf } from "./ConsumerTables.js"
 import { postgresPut } from "./PostgresPutSchema.js"
 import { postgresTables } from "./PostgresSchema.js"
-import { sqliteTables } from "./SqliteSchema.js"
+import { sqliteTables, sqliteTriggers } from "./SqliteSchema.js"
 import type { Tables } from "./Tables.js"
 
 /** The steps that bring the tables of a log up to date. */
 export const migrations = (dialect: Dialect, tables: Tables): ReadonlyArray<Migration> => [
   [1, "events", running(dialect === "pg" ? postgresTables(tables) : sqliteTables(tables))],
   [2, "consumers", running(consumerSchema(dialect, consumerTablesOf(tables.events)))],
-  ...(dialect === "pg" ? [[3, "put", running(postgresPut(tables))] as const] : [])
+  dialect === "pg" ? [3, "put", running(postgresPut(tables))] : [3, "triggers", running(sqliteTriggers(tables))]
 ]
 
 const running = (statements: ReadonlyArray<string>) =>

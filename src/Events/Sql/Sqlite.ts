@@ -56,15 +56,16 @@ export const sqliteStore = (
         return { last, byId, versions }
       })
 
-    const store = (batches: ReadonlyArray<Batch>) =>
+    const store = (batches: ReadonlyArray<Batch>, insert: (rows: number) => string) =>
       Effect.flatMap(known(batches), (known) => {
         const { appended, fresh } = decide(batches, known)
-        const parts = inParts(fresh)
-        const insert = Effect.forEach(parts, (part) => write(texts.insert(part.length), part.flatMap(paramsOf)), {
+        const inserted = Effect.forEach(inParts(fresh), (part) => write(insert(part.length), part.flatMap(paramsOf)), {
           discard: true
         })
-        return Effect.as(insert, appended)
+        return Effect.as(inserted, appended)
       })
+
+    const storeAll = (batches: ReadonlyArray<Batch>) => transaction(store(batches, texts.insertOrFail))
 
     /** One event alone takes one statement, where its id is not there yet. */
     const storeOne = (event: NewEvent, batches: ReadonlyArray<Batch>): Attempt<ReadonlyArray<Appended>> => {
@@ -75,7 +76,7 @@ export const sqliteStore = (
               placed(event, row?.position, row?.version)
             )
       )
-      const known = transaction(store(batches))
+      const known = storeAll(batches)
       return (millis) =>
         Effect.flatMap(inserted(millis), (answer) => (answer === undefined ? known(millis) : Effect.succeed(answer)))
     }
@@ -91,7 +92,7 @@ export const sqliteStore = (
       const [only, ...others] = batches
       const [event, ...more] = only?.events ?? []
       const alone = others.length === 0 && more.length === 0 && only?.expectation === undefined
-      return retried(alone && event !== undefined ? storeOne(event, batches) : transaction(store(batches)), within)
+      return retried(alone && event !== undefined ? storeOne(event, batches) : storeAll(batches), within)
     }
 
     return {
@@ -100,7 +101,7 @@ export const sqliteStore = (
       // A lock is one on the whole file, which no batch waits for alone.
       insist: (batch, within) => Effect.flatMap(commit([batch], within), answerOf),
       join: (batch) => {
-        const joined = Effect.flatMap(savepoint(store([batch])), answerOf)
+        const joined = Effect.flatMap(savepoint(store([batch], texts.insert)), answerOf)
         return retried(() => joined)
       },
       head: retried(connected(head)),

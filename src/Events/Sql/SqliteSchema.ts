@@ -42,3 +42,20 @@ export const sqliteTables = ({ events, streams, terms }: Tables): ReadonlyArray<
     DELETE FROM ${terms} WHERE position = old.position AND term IN (SELECT value FROM json_each(old.terms));
   END`
 ]
+
+/**
+ * The third schema: triggers that resolve conflicts themselves, whatever the statement says that fires them, and in which
+ * nothing can end a statement halfway: see `sqliteTexts`.
+ */
+export const sqliteTriggers = ({ events, streams, terms }: Tables): ReadonlyArray<string> => [
+  `DROP TRIGGER ${events}_moves`,
+  `CREATE TRIGGER ${events}_moves AFTER INSERT ON ${events} WHEN new.stream IS NOT NULL BEGIN
+    INSERT INTO ${streams} (name, version) VALUES (new.stream, new.version) ON CONFLICT (name) DO NOTHING;
+    UPDATE ${streams} SET version = new.version WHERE name = new.stream;
+  END`,
+  `DROP TRIGGER ${events}_found`,
+  `CREATE TRIGGER ${events}_found AFTER INSERT ON ${events} WHEN new.terms <> '[]' BEGIN
+    INSERT INTO ${terms} (term, position) SELECT value, new.position FROM json_each(new.terms) WHERE true
+      ON CONFLICT (term, position) DO NOTHING;
+  END`
+]

@@ -21,16 +21,24 @@ const marks = (count: number): string => Array.from({ length: count }, () => "?"
 
 export const sqliteTexts = ({ events, streams }: Tables) => {
   const row = `(${marks(2 + width)})`
-  const inserts = new Map(
-    sizes.map((size) => [
-      size,
-      `INSERT INTO ${events} (position, version, ${inserted}) VALUES ${Array.from({ length: size }, () => row).join(",")}`
-    ])
-  )
+  const inserts = (conflict: string) =>
+    new Map(
+      sizes.map((size) => [
+        size,
+        `INSERT OR ${conflict} INTO ${events} (position, version, ${inserted}) VALUES ${Array.from({ length: size }, () => row).join(",")}`
+      ])
+    )
+  const parts = inserts("ABORT")
+  const wholes = inserts("FAIL")
   const last = `SELECT seq FROM sqlite_sequence WHERE name = '${events}'`
   return {
     /** Takes a position and a version before each event. */
-    insert: (rows: number): string => inserts.get(rows) ?? "",
+    insert: (rows: number): string => parts.get(rows) ?? "",
+    /**
+     * The same, where the whole transaction is rolled back when it fails: what it has written stays till then. So SQLite keeps
+     * no copy of each page as it was before the statement, which took a third of the time of a group.
+     */
+    insertOrFail: (rows: number): string => wholes.get(rows) ?? "",
     insertOne: `INSERT INTO ${events} (${inserted}) VALUES (${marks(width)}) ON CONFLICT (id) DO NOTHING`,
     /** Takes the stream before the event. */
     insertOneInStream: `INSERT INTO ${events} (version, ${inserted}) VALUES (1 + coalesce((SELECT version FROM ${streams} WHERE name = ?), 0), ${marks(width)}) ON CONFLICT (id) DO NOTHING RETURNING position, version`,
