@@ -81,8 +81,8 @@ export const sqliteStore = (
         Effect.flatMap(inserted(millis), (answer) => (answer === undefined ? known(millis) : Effect.succeed(answer)))
     }
 
-    const head = Effect.map(rows(texts.head, []), ([row]) => {
-      const last = Number(row?.[0] ?? 0)
+    const head = Effect.map(records(texts.head, []), ([row]) => {
+      const last = Number(row?.last ?? 0)
       return { safe: last, taken: last }
     })
 

@@ -43,7 +43,7 @@ export const sqliteTexts = ({ events, streams }: Tables) => {
     /** Takes the stream before the event. */
     insertOneInStream: `INSERT INTO ${events} (version, ${inserted}) VALUES (1 + coalesce((SELECT version FROM ${streams} WHERE name = ?), 0), ${marks(width)}) ON CONFLICT (id) DO NOTHING RETURNING position, version`,
     remove: `DELETE FROM ${events} WHERE position IN (SELECT value FROM json_each(?))`,
-    head: `SELECT coalesce((${last}), 0)`,
+    head: `SELECT coalesce((${last}), 0) AS last`,
     /** The last position, as a row without an id, and the events of the ids. */
     known: `SELECT coalesce((${last}), 0), ${columns
       .slice(1)
