@@ -42,7 +42,7 @@ const grown = (growing: Growing) =>
     for (const size of growing.sizes ?? sizes) {
       const before = heapUsed()
       const calls = yield* growing.make(size)
-      made.push({ size, calls, bytes: (heapUsed() - before) / size })
+      made.push({ size, calls, bytes: (growing.files?.get(size) ?? heapUsed() - before) / size })
     }
     const bytes = sizes.slice(1).map((size) => {
       const weighed = made.find((one) => one.size === size && size >= weighable)

@@ -40,8 +40,8 @@ ${floors.length === 0 ? "Nothing." : floors.join("\n")}
 ## How the cost grows
 
 Microseconds for a call at so many entries, of which another one is asked for each time; how much more at the most than at
-the fewest; and bytes on the heap for an entry. What the order does not say is the distance to memory: a million entries
-are in no cache of the processor.
+the fewest; and bytes on the heap for an entry, or, on SQLite, in the file. What the order does not say is the distance to
+memory: a million entries are in no cache of the processor.
 
 ${of.growth}
 `

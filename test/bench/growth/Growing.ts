@@ -8,6 +8,8 @@ export interface Growing {
   readonly sizes?: ReadonlyArray<number>
   /** Why there are not more entries. */
   readonly bound?: string
+  /** What is in a file, and not on the heap: the bytes of the file, by how many entries were made. */
+  readonly files?: ReadonlyMap<number, number>
   /** One with so many entries, which is released with the scope. */
   readonly make: (size: number) => Effect.Effect<ReadonlyArray<Call>, unknown, Scope.Scope>
 }

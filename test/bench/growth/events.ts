@@ -1,30 +1,37 @@
+import { mkdtempSync, rmSync, statSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { SqliteClient } from "@effect/sql-sqlite-node"
 import { Effect, Layer } from "effect"
 import { Events, Telemetry } from "effect-foundation"
+import * as EventsSql from "effect-foundation/Events/Sql"
 import { flightByFlight } from "../flights.js"
 import { type Call, type Growing, upTo } from "./Growing.js"
 
 /** Ten events of a stream, all of one type: so that what is found is the same however many there are. */
 const ten = 10
 
-const fill = (events: Events.Service, size: number) => {
+/** The events of a stream, as they are stored: by its number, and all of one type. */
+const streams = () => {
   const next = flightByFlight()
-  const inputs = (stream: number) =>
-    upTo(ten).map((at) => ({ id: `event-${stream * ten + at}`, type: `type-${stream}`, data: next().data }))
-  return Effect.forEach(
-    upTo(size / ten),
-    (stream) => events.append(`stream-${stream}`, inputs(stream), { expectedVersion: "any" }),
-    { discard: true }
-  )
+  return (stream: number): ReadonlyArray<Events.Input> =>
+    upTo(ten).map((at) => ({
+      id: `event-${stream * ten + at}`,
+      type: `type-${stream}`,
+      stream: `stream-${stream}`,
+      data: next().data
+    }))
 }
 
 const isTen = (found: unknown) => Array.isArray(found) && found.length === ten
 
-const calls = (events: Events.Service, size: number): ReadonlyArray<Call> => {
+/** `byId` is what one by its id costs. */
+const calls = (events: Events.Service, size: number, byId: Call["order"]): ReadonlyArray<Call> => {
   const next = flightByFlight()
   return [
     {
       name: "get of one by id",
-      order: "O(1)",
+      order: byId,
       run: (entry) => events.get({ id: `event-${entry % size}` }),
       gives: (found) => Array.isArray(found) && found.length === 1
     },
@@ -62,9 +69,41 @@ const memory: Growing = {
     Effect.gen(function* () {
       const layer = Events.layerMemory({ capacity: 2_000_000, maxBytes: 2 ** 30 })
       const events = yield* Effect.provide(Events, yield* Layer.build(Layer.provide(layer, Telemetry.layer)))
-      yield* fill(events, size)
-      return calls(events, size)
+      const inputs = streams()
+      yield* Effect.forEach(upTo(size / ten), (stream) => events.storeAll(inputs(stream)), { discard: true })
+      return calls(events, size, "O(1)")
     })
 }
 
-export const growing: ReadonlyArray<Growing> = [memory]
+/** So many streams are stored at a time: a million events take less than a minute. */
+const together = 1000
+
+const directory = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "growth-events-"))),
+  (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
+)
+
+const files = new Map<number, number>()
+
+const sqlite: Growing = {
+  holds: "Events, SQLite",
+  files,
+  make: (size) =>
+    Effect.gen(function* () {
+      const filename = join(yield* directory, "events.db")
+      const layer = Layer.provide(EventsSql.layer(), [SqliteClient.layer({ filename }), Telemetry.layer])
+      const inputs = streams()
+      const batches = upTo(Math.ceil(size / ten / together)).map((batch) =>
+        upTo(Math.min(together, size / ten - batch * together)).map((at) => batch * together + at)
+      )
+      yield* Effect.forEach(batches, (batch) => Events.storeAll(batch.flatMap(inputs)), { discard: true }).pipe(
+        Effect.provide(Layer.fresh(layer))
+      )
+      // It was closed, and so all is in it.
+      files.set(size, statSync(filename).size)
+      const events = yield* Effect.provide(Events, yield* Layer.build(Layer.fresh(layer)))
+      return calls(events, size, "O(log n)")
+    })
+}
+
+export const growing: ReadonlyArray<Growing> = [memory, sqlite]
