@@ -46,7 +46,7 @@ export const copyJson = (
 ): JsonCopy | Refused => {
   const copier = new Copier(root, maxBytes, undefinedFields === "dropped")
   try {
-    const copy = copier.copy(value, 0)
+    const copy = copier.copy(value, undefined)
     return { value: copy, bytes: copier.bytes }
   } catch (error) {
     // A proxy may throw whatever it likes, whenever it is read.
@@ -66,11 +66,16 @@ export const copyJsonRecord = (value: unknown, root: string, maxBytes: number): 
 const isRecord = (value: Json): value is JsonRecord =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
+/** An object on the way to the value in hand, with the key that leads on from it. */
+interface Above {
+  readonly value: object
+  readonly depth: number
+  readonly above: Above | undefined
+  key: string | number
+}
+
 class Copier {
   bytes = 0
-  /** The keys that lead to the value in hand, and the objects that they lead through. */
-  private readonly keys: Array<string | number> = []
-  private readonly ancestors: Array<object> = []
 
   constructor(
     private readonly root: string,
@@ -78,91 +83,91 @@ class Copier {
     private readonly dropUndefined: boolean
   ) {}
 
-  copy(value: unknown, depth: number): Json {
+  copy(value: unknown, above: Above | undefined): Json {
     switch (typeof value) {
       case "string":
-        this.text(value, depth)
+        this.text(value, above)
         return value
       case "number":
-        if (!Number.isFinite(value)) throw this.refused(depth, `is ${value}, which JSON cannot hold: use null or text`)
-        this.count(String(value).length, depth)
+        if (!Number.isFinite(value)) throw this.refused(above, `is ${value}, which JSON cannot hold: use null or text`)
+        this.count(lengthOf(value), above)
         return value === 0 ? 0 : value
       case "boolean":
-        this.count(value ? 4 : 5, depth)
+        this.count(value ? 4 : 5, above)
         return value
       case "object":
-        if (value !== null) return Array.isArray(value) ? this.array(value, depth) : this.record(value, depth)
-        this.count(4, depth)
+        if (value !== null) return Array.isArray(value) ? this.array(value, above) : this.record(value, above)
+        this.count(4, above)
         return null
       case "undefined":
-        throw this.refused(depth, "is undefined, which JSON cannot hold: leave it out, or use null")
+        throw this.refused(above, "is undefined, which JSON cannot hold: leave it out, or use null")
       case "bigint":
-        throw this.refused(depth, "is a bigint, which JSON cannot hold: make it text")
+        throw this.refused(above, "is a bigint, which JSON cannot hold: make it text")
       default:
-        throw this.refused(depth, `is a ${typeof value}, which JSON cannot hold`)
+        throw this.refused(above, `is a ${typeof value}, which JSON cannot hold`)
     }
   }
 
-  private array(value: ReadonlyArray<unknown>, depth: number): Json {
-    this.enter(value, depth)
+  private array(value: ReadonlyArray<unknown>, above: Above | undefined): Json {
+    const here = this.enter(value, above)
     const length = value.length
-    this.count(length === 0 ? 2 : length + 1, depth)
+    this.count(length === 0 ? 2 : length + 1, above)
     const copy: Array<Json> = []
     for (let index = 0; index < length; index++) {
-      this.keys[depth] = index
+      here.key = index
       const descriptor = Object.getOwnPropertyDescriptor(value, index)
-      if (descriptor === undefined) throw this.refused(depth + 1, "is a hole in the array: use null")
-      copy.push(this.field(descriptor, depth + 1))
+      if (descriptor === undefined) throw this.refused(here, "is a hole in the array: use null")
+      copy.push(this.field(descriptor, here))
     }
-    this.ancestors.pop()
     return Object.freeze(copy)
   }
 
-  private record(value: object, depth: number): Json {
+  private record(value: object, above: Above | undefined): Json {
     const prototype: unknown = Object.getPrototypeOf(value)
     // A plain object of another realm (a vm, an iframe) has another Object.prototype, itself without a prototype.
     if (prototype !== null && prototype !== Object.prototype && Object.getPrototypeOf(prototype) !== null) {
-      throw this.refused(depth, instanceProblem(value))
+      throw this.refused(above, instanceProblem(value))
     }
-    this.enter(value, depth)
+    const here = this.enter(value, above)
     if (Object.getOwnPropertySymbols(value).length > 0) {
-      throw this.refused(depth, "has a symbol as a field, which JSON cannot hold")
+      throw this.refused(above, "has a symbol as a field, which JSON cannot hold")
     }
-    this.count(2, depth)
+    this.count(2, above)
     let punctuation = 1 // the colon; from the second field on, a comma too
     const copy: Record<string, Json> = {}
     for (const key of Object.keys(value)) {
-      this.keys[depth] = key
+      here.key = key
       const descriptor = Object.getOwnPropertyDescriptor(value, key)
-      if (descriptor === undefined) throw this.refused(depth + 1, "cannot be read")
+      if (descriptor === undefined) throw this.refused(here, "cannot be read")
       if (this.dropUndefined && "value" in descriptor && descriptor.value === undefined) continue
-      if (key === "__proto__") throw this.refused(depth + 1, "is a field that would replace the prototype: rename it")
-      this.text(key, depth + 1)
-      this.count(punctuation, depth)
+      if (key === "__proto__") throw this.refused(here, "is a field that would replace the prototype: rename it")
+      this.text(key, here)
+      this.count(punctuation, above)
       punctuation = 2
-      copy[key] = this.field(descriptor, depth + 1)
+      copy[key] = this.field(descriptor, here)
     }
-    this.ancestors.pop()
     return Object.freeze(copy)
   }
 
-  private field(descriptor: PropertyDescriptor, depth: number): Json {
+  private field(descriptor: PropertyDescriptor, above: Above): Json {
     if (descriptor.get !== undefined || descriptor.set !== undefined) {
-      throw this.refused(depth, "is a getter: give the value that it returns")
+      throw this.refused(above, "is a getter: give the value that it returns")
     }
-    return this.copy(descriptor.value, depth)
+    return this.copy(descriptor.value, above)
   }
 
-  private enter(value: object, depth: number): void {
-    const above = this.ancestors.indexOf(value)
-    if (above >= 0) throw this.refused(depth, `is ${this.path(above)} again: JSON cannot hold a cycle`)
-    if (depth >= maxDepth) throw this.refused(depth, `is nested more than ${maxDepth} deep`)
-    this.ancestors.push(value)
+  private enter(value: object, above: Above | undefined): Above {
+    for (let at = above; at !== undefined; at = at.above) {
+      if (at.value === value) throw this.refused(above, `is ${this.path(at.above)} again: JSON cannot hold a cycle`)
+    }
+    const depth = above === undefined ? 0 : above.depth + 1
+    if (depth >= maxDepth) throw this.refused(above, `is nested more than ${maxDepth} deep`)
+    return { value, depth, above, key: "" }
   }
 
-  private text(value: string, depth: number): void {
+  private text(value: string, above: Above | undefined): void {
     // Before it is read: a text that is too long anyway costs nothing.
-    if (value.length > this.maxBytes) this.count(value.length, depth)
+    if (value.length > this.maxBytes) this.count(value.length, above)
     let bytes = 2
     for (let index = 0; index < value.length; index++) {
       const unit = value.charCodeAt(index)
@@ -172,38 +177,49 @@ class Copier {
         else {
           const next = value.charCodeAt(++index)
           if (unit > 0xdbff || !(next >= 0xdc00 && next <= 0xdfff)) {
-            throw this.refused(depth, "has an unpaired surrogate: it is not well-formed text")
+            throw this.refused(above, "has an unpaired surrogate: it is not well-formed text")
           }
           bytes += 4
         }
       } else if (unit >= 0x20) bytes += unit === 0x22 || unit === 0x5c ? 2 : 1
-      else if (unit === 0) throw this.refused(depth, "has the character U+0000, which not every store can hold")
+      else if (unit === 0) throw this.refused(above, "has the character U+0000, which not every store can hold")
       else bytes += unit === 8 || unit === 9 || unit === 10 || unit === 12 || unit === 13 ? 2 : 6
     }
-    this.count(bytes, depth)
+    this.count(bytes, above)
   }
 
-  private count(bytes: number, depth: number): void {
+  private count(bytes: number, above: Above | undefined): void {
     this.bytes += bytes
     if (this.bytes > this.maxBytes) {
-      const at = depth === 0 ? "" : ` (reached at ${this.path(depth)})`
-      throw this.refused(0, `is more than ${this.maxBytes} bytes as JSON${at}`)
+      const at = above === undefined ? "" : ` (reached at ${this.path(above)})`
+      throw this.refused(undefined, `is more than ${this.maxBytes} bytes as JSON${at}`)
     }
   }
 
-  private refused(depth: number, problem: string): Refused {
-    return new Refused(this.path(depth), problem)
+  private refused(above: Above | undefined, problem: string): Refused {
+    return new Refused(this.path(above), problem)
   }
 
-  private path(depth: number): string {
+  /** What is reached by the keys of all from the root to the given one. */
+  private path(above: Above | undefined): string {
+    const keys: Array<string | number> = []
+    for (let at = above; at !== undefined; at = at.above) keys.push(at.key)
     let path = this.root
-    for (const key of this.keys.slice(0, depth)) {
+    for (const key of keys.reverse()) {
       if (typeof key === "number") path += `[${key}]`
       else path += /^[A-Za-z_$][\w$]*$/.test(key) ? `.${key}` : `[${JSON.stringify(key.slice(0, maxPath))}]`
       if (path.length > maxPath) return `${path.slice(0, maxPath)}…`
     }
     return path
   }
+}
+
+/** The length of the number as text. Where it is whole and not large it is counted: 0.1 µs less than to make the text. */
+const lengthOf = (value: number): number => {
+  if ((value | 0) !== value) return String(value).length
+  let length = value < 0 ? 2 : 1
+  for (let rest = Math.abs(value); rest >= 10; rest = Math.floor(rest / 10)) length++
+  return length
 }
 
 const instanceProblem = (value: object): string => {
