@@ -205,6 +205,18 @@ export const choose = (criteria: Criteria): boolean => {
   return false
 }
 
+/** Whether the query asks for more than positions. */
+export const isStated = (query: Query): boolean =>
+  query.after > Number.NEGATIVE_INFINITY ||
+  query.before < Number.POSITIVE_INFINITY ||
+  query.stream !== undefined ||
+  query.types !== undefined ||
+  query.ids !== undefined ||
+  query.correlationId !== undefined ||
+  query.causationId !== undefined ||
+  query.metadata !== undefined ||
+  query.data !== undefined
+
 /** Whether the event meets every criterion of the query. */
 export const matches = (query: Query, event: StoredEvent): boolean =>
   event.position > query.afterPosition &&

@@ -1,4 +1,5 @@
 import { copyJson, copyJsonRecord, type Json, type JsonRecord, jsonEquals, Refused } from "../internal/json.js"
+import { madeIds } from "./MadeIds.js"
 import { suggestion } from "./Nearest.js"
 
 /** The bound on the JSON of an event's data, in bytes of UTF-8; its metadata has the same. */
@@ -45,6 +46,8 @@ export interface StoredEvent<A = unknown> {
 /** An event that is valid, complete and frozen, and waits for its position: what a backend stores. */
 export interface NewEvent {
   readonly id: string
+  /** Where the id was made here, how many were by then: see {@link madeIds}. */
+  readonly made?: number | undefined
   readonly type: string
   readonly data: Json
   readonly timestamp: number
@@ -59,6 +62,7 @@ export interface NewEvent {
 /** What an event takes from where it is stored. */
 export interface Surroundings {
   readonly timestamp: number
+  /** The id in force, which has nothing that {@link nameProblem} objects to. */
   readonly correlationId: () => string
   /** The stream that is appended to. */
   readonly stream: string | undefined
@@ -95,13 +99,15 @@ const decode = (input: unknown, surroundings: Surroundings): NewEvent => {
   if (stream !== undefined && surroundings.stream !== undefined && stream !== surroundings.stream) {
     throw new Refused("stream", `is not ${JSON.stringify(surroundings.stream)}, the stream that is appended to`)
   }
+  const id = optionalName("id", event.id)
   return {
-    id: event.id === undefined ? makeId(surroundings.timestamp) : name("id", event.id),
+    id: id ?? madeIds.make(surroundings.timestamp),
+    made: id === undefined ? madeIds.count : undefined,
     type,
     data: data.value,
     timestamp: surroundings.timestamp,
     stream: stream ?? surroundings.stream,
-    correlationId: optionalName("correlationId", event.correlationId) ?? storable(surroundings.correlationId()),
+    correlationId: optionalName("correlationId", event.correlationId) ?? surroundings.correlationId(),
     causationId: optionalName("causationId", event.causationId),
     metadata: metadata.value,
     bytes: data.bytes + metadata.bytes
@@ -124,23 +130,15 @@ const name = (field: string, value: unknown): string => {
   return value as string // nameProblem has looked
 }
 
+const unstorable = /\0|\p{Surrogate}/u
+
 /** What keeps the value from being a type, a stream or an id: text that a store can index. */
 export const nameProblem = (value: unknown): string | undefined => {
   if (typeof value !== "string") return `is ${kindOf(value)}, not text`
   if (value.length > maxNameLength) return `has ${value.length} characters; at most ${maxNameLength} are allowed`
   if (value.trim() === "") return "is empty"
-  if (/\0|\p{Surrogate}/u.test(value)) return "has the character U+0000 or an unpaired surrogate"
+  if (unstorable.test(value)) return "has the character U+0000 or an unpaired surrogate"
   return undefined
-}
-
-/**
- * An id that the caller did not choose, such as the trace id of a request from outside, in a form that a store takes: it
- * must not make a store fail. Near to what it was, to be found by; one without any text is replaced by a new id.
- */
-const storable = (id: string): string => {
-  if (nameProblem(id) === undefined) return id
-  const text = id.slice(0, maxNameLength).replace(/\0|\p{Surrogate}/gu, "\uFFFD")
-  return text.trim() === "" ? crypto.randomUUID() : text
 }
 
 /** The kind of the value, with an article: for messages. */
@@ -150,18 +148,6 @@ export const kindOf = (value: unknown): string => {
   if (typeof value === "object") return Array.isArray(value) ? "a list" : "an object"
   return typeof value === "string" ? "text" : `a ${typeof value}`
 }
-
-/** A UUID of version 7: made in order of time, so that new ids land beside each other in an index. */
-const makeId = (timestamp: number): string => {
-  if (timestamp !== prefix.timestamp) {
-    const time = Math.max(0, timestamp).toString(16).padStart(12, "0")
-    prefix = { timestamp, text: `${time.slice(0, 8)}-${time.slice(8, 12)}-7` }
-  }
-  return prefix.text + crypto.randomUUID().slice(15)
-}
-
-/** The part of an id that says when; events come many to a millisecond. */
-let prefix = { timestamp: Number.NaN, text: "" }
 
 /** The field of the metadata in which a definition keeps the version of its schema. */
 export const versionField = "schemaVersion"

@@ -40,11 +40,13 @@ export const between = (events: Ordered, first: number, end: number): Range => {
 export const sizeOf = (ranges: ReadonlyArray<Range>): number => ranges.reduce((sum, { from, to }) => sum + to - from, 0)
 
 /** The events of the ranges, which share none, in the order of their positions or against it. */
-export function* walk(ranges: ReadonlyArray<Range>, descending: boolean): Generator<StoredEvent> {
-  if (ranges.length === 1) {
-    for (const range of ranges) yield* along(range, descending)
-    return
-  }
+export const walk = (ranges: ReadonlyArray<Range>, descending: boolean): Iterable<StoredEvent> => {
+  const [first] = ranges
+  // One range alone is not handed through: 0.02 µs an event.
+  return first !== undefined && ranges.length === 1 ? along(first, descending) : merged(ranges, descending)
+}
+
+function* merged(ranges: ReadonlyArray<Range>, descending: boolean): Generator<StoredEvent> {
   // A heap of what is left of each range, with the one whose event is next on top: a merge of k ranges costs log k a step.
   const heap: Array<{ next: StoredEvent; readonly rest: Iterator<StoredEvent> }> = []
   const comes = (one: number, other: number): boolean => {
@@ -116,6 +118,39 @@ export const takeOut = (
     }
   }
   for (const list of lists) list.length = to
+}
+
+/**
+ * Events by id. Those whose ids were made here, which only grow, are searched for in a list; only ids that were given take a
+ * place in a map, which would be a quarter of a store.
+ */
+export class Ids {
+  private readonly made: Ordered = []
+  /** How many ids were made up to that of the last event in `made`. */
+  private last = 0
+  private readonly given = new Map<string, StoredEvent>()
+
+  /** The event with the id; where it was made here, `made` says how many were by then. */
+  of(id: string, made = 0): StoredEvent | undefined {
+    // An id need not be put together and hashed where there is none to compare it with: 0.5 µs.
+    const given = this.given.size === 0 ? undefined : this.given.get(id)
+    if (given !== undefined || made > this.last) return given
+    const event = this.made[search(this.made, (event) => event.id >= id)]
+    return event?.id === id ? event : undefined
+  }
+
+  add(event: StoredEvent, made = 0): void {
+    if (made > this.last) {
+      this.made.push(event)
+      this.last = made
+    } else this.given.set(event.id, event)
+  }
+
+  /** Takes the removed out, which are in the order of their positions. */
+  takeOut(removed: ReadonlyArray<StoredEvent>): void {
+    const made = this.given.size === 0 ? removed : removed.filter((event) => !this.given.delete(event.id))
+    takeOut(this.made, made)
+  }
 }
 
 /** Events by a text that several may share. */
