@@ -12,7 +12,7 @@ import * as Definitions from "./Events/Definition.js"
 import type * as Event from "./Events/Event.js"
 import type * as Expectation from "./Events/Expectation.js"
 import * as Memory from "./Events/Memory.js"
-import { make } from "./Events/Service.js"
+import { make, storesNow } from "./Events/Service.js"
 import type { ConfigError, EventError, VersionConflict } from "./FoundationError.js"
 import { accessing } from "./internal/access.js"
 import type { Telemetry } from "./Telemetry.js"
@@ -112,7 +112,11 @@ export class Events extends Context.Tag("effect-foundation/Events")<Events, Even
    * `duplicate_event` (the id belongs to an event with other content), `storage_full`, `storage_unavailable`.
    */
   static readonly store = (event: Events.Input): Effect.Effect<Events.StoredEvent, EventError, Events> =>
-    using((events) => events.store(event))
+    Effect.withFiberRuntime((fiber) => {
+      const events = Context.unsafeGet(fiber.currentContext, Events)
+      const storeNow = storesNow.get(events.store)
+      return storeNow === undefined ? events.store(event) : storeNow(fiber, event)
+    })
 
   /**
    * Stores all of the events, at positions in their order, or none of them. Each is checked and may fail as in `store`. The

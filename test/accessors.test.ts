@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { CircuitBreaker, Config, Foundation, RateLimiter, Telemetry } from "effect-foundation"
+import { CircuitBreaker, Config, Events, Foundation, RateLimiter, Telemetry } from "effect-foundation"
 
 const services = Foundation.layer({ config: Config.layerFrom(Config.object({ port: 8080 })) })
 
@@ -20,6 +20,16 @@ describe("an accessor asks the service that it finds, where a method of the real
       const telemetry = { ...(yield* Telemetry), execute }
       yield* Effect.provideService(Telemetry.execute("order.placed", { count: 1 }), Telemetry, telemetry)
       expect(told).toEqual(["order.placed"])
+    }).pipe(Effect.provide(services))
+  )
+
+  it.effect("for events", () =>
+    Effect.gen(function* () {
+      const events = yield* Events
+      const replaced = { ...events, store: (event: Events.Input) => events.store({ ...event, type: "replaced" }) }
+      const stored = Events.store({ type: "t" })
+      expect((yield* stored).type).toBe("t")
+      expect((yield* Effect.provideService(stored, Events, replaced)).type).toBe("replaced")
     }).pipe(Effect.provide(services))
   )
 

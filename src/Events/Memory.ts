@@ -1,8 +1,9 @@
 import * as Effect from "effect/Effect"
 import { ConfigError } from "../FoundationError.js"
-import type { Backend, Page } from "./Backend.js"
+import { Behind } from "../internal/access.js"
+import type { Appended, Backend, Expectation, Page } from "./Backend.js"
 import { consumersInMemory } from "./Consumer/Memory.js"
-import type { StoredEvent } from "./Event.js"
+import type { NewEvent, StoredEvent } from "./Event.js"
 import { Log } from "./Log.js"
 import { Signals } from "./Signals.js"
 
@@ -36,17 +37,24 @@ export const memory = (options: Options = {}): Effect.Effect<Backend, ConfigErro
 /** The backend with the default bounds. */
 export const memoryDefault: Effect.Effect<Backend> = Effect.sync(() => inMemory(defaults.capacity, defaults.maxBytes))
 
+type AppendNow = (batch: ReadonlyArray<NewEvent>, expectation?: Expectation) => Appended
+
+/** For the service, which is in a step of the fiber already. */
+export const appendsNow = new Behind<Backend["append"], AppendNow>()
+
 const inMemory = (capacity: number, maxBytes: number): Backend => {
   const log = new Log({ capacity, maxBytes })
   const signals = new Signals()
+  const appendNow: AppendNow = (batch, expectation) => {
+    const head = log.head
+    const appended = log.append(batch, expectation)
+    if (log.head > head) signals.raise()
+    return appended
+  }
+  const append: Backend["append"] = (batch, expectation) => Effect.sync(() => appendNow(batch, expectation))
+  appendsNow.set(append, appendNow)
   return {
-    append: (batch, expectation) =>
-      Effect.sync(() => {
-        const head = log.head
-        const appended = log.append(batch, expectation)
-        if (log.head > head) signals.raise()
-        return appended
-      }),
+    append,
     read: (query) =>
       Effect.suspend(() => {
         const head = log.head

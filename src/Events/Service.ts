@@ -4,22 +4,29 @@ import * as Stream from "effect/Stream"
 import { correlationIdOf } from "../CorrelationId.js"
 import type { Events } from "../Events.js"
 import type { EventError, VersionConflict } from "../FoundationError.js"
+import { Behind } from "../internal/access.js"
 import { Refused } from "../internal/json.js"
 import { clockOf, monotonicMicros } from "../internal/monotonic.js"
 import { Telemetry } from "../Telemetry.js"
-import type { Backend, Expectation } from "./Backend.js"
+import type { Appended, Backend, Expectation } from "./Backend.js"
 import { consume } from "./Consumer/Consume.js"
 import { decodeDeadLetters, decodeOptions, decodeReplay } from "./Consumer/Options.js"
 import { choose, decodeCriteria, type Query } from "./Criteria.js"
-import { decodeEvent, type NewEvent, nameProblem, type StoredEvent } from "./Event.js"
+import { decodeEvent, type Input, type NewEvent, nameProblem, type StoredEvent } from "./Event.js"
 import { decodeExpectation } from "./Expectation.js"
 import * as Failures from "./Failures.js"
+import { appendsNow } from "./Memory.js"
 import { paged, subscribed } from "./Streams.js"
 
 /** How many events `get` answers where the criteria state no limit. */
 export const defaultLimit = 1000
 
 type Running = Fiber.RuntimeFiber<unknown, unknown>
+
+type StoreNow = (fiber: Running, event: Input) => Effect.Effect<StoredEvent, EventError>
+
+/** For the accessor. */
+export const storesNow = new Behind<Events.Service["store"], StoreNow>()
 
 /** The service on a backend: checks, errors and telemetry, which are the same for each. */
 export const make = (backend: Backend): Effect.Effect<Events.Service, never, Telemetry> =>
@@ -41,51 +48,64 @@ export const make = (backend: Backend): Effect.Effect<Events.Service, never, Tel
       return () => (monotonicMicros(clock) - started) / 1000
     }
 
-    /** Checks the whole batch, then has it stored. `conflict` is what a conflict with the expectation comes to. */
-    const write = <E>(
-      operation: string,
+    const appendNow = appendsNow.get(backend.append)
+
+    /** Checks the whole batch, then has it stored. */
+    const write = <A, E>(
+      fiber: Running,
       inputs: ReadonlyArray<unknown>,
-      into: { readonly stream?: string; readonly expectation?: Expectation },
-      conflict: (actual: number) => Effect.Effect<never, E>
-    ): Effect.Effect<ReadonlyArray<StoredEvent>, EventError | E> =>
-      Effect.withFiberRuntime((fiber) => {
-        const elapsed = stopwatch("events.store", fiber)
-        const surroundings = {
-          timestamp: Math.floor(clockOf(fiber).unsafeCurrentTimeMillis()),
-          correlationId: () => correlationIdOf(fiber),
-          stream: into.stream
+      writing: Writing<A, E>
+    ): Effect.Effect<A, EventError | E> => {
+      const { operation, stream, expectation } = writing
+      const elapsed = stopwatch("events.store", fiber)
+      const surroundings = {
+        timestamp: Math.floor(clockOf(fiber).unsafeCurrentTimeMillis()),
+        correlationId: () => correlationIdOf(fiber),
+        stream
+      }
+      const batch: Array<NewEvent> = []
+      for (let index = 0; index < inputs.length; index++) {
+        const event = decodeEvent(inputs[index], surroundings)
+        if (event instanceof Refused) {
+          const nth = operation === "store" ? undefined : index
+          return reject(operation)(Failures.invalidEvent(inputs[index], event, nth))
         }
-        const batch: Array<NewEvent> = []
-        for (let index = 0; index < inputs.length; index++) {
-          const event = decodeEvent(inputs[index], surroundings)
-          if (event instanceof Refused) {
-            const nth = operation === "store" ? undefined : index
-            return reject(operation)(Failures.invalidEvent(inputs[index], event, nth))
-          }
-          batch.push(event)
-        }
-        if (batch.length === 0) return Effect.succeed([])
-        return Effect.matchEffect(backend.append(batch, into.expectation), {
-          onFailure: reject(operation),
-          onSuccess: (appended): Effect.Effect<ReadonlyArray<StoredEvent>, EventError | E> => {
-            switch (appended._tag) {
-              case "Stored":
-                if (elapsed !== undefined) {
-                  const [first] = appended.events
-                  const measured = { count: batch.length, duration: elapsed() }
-                  telemetry.emit("events.store", measured, { stream: first?.stream })
-                }
-                return Effect.succeed(appended.events)
-              case "Duplicate":
-                return reject(operation)(Failures.duplicateEvent(batch[appended.index]))
-              case "Full":
-                return reject(operation)(Failures.storageFull(appended.bound))
-              case "Conflict":
-                return conflict(appended.actual)
-            }
-          }
-        })
+        batch.push(event)
+      }
+      if (batch.length === 0) return writing.answer([])
+      if (appendNow !== undefined) return outcome(writing, batch, appendNow(batch, expectation), elapsed)
+      return Effect.matchEffect(backend.append(batch, expectation), {
+        onFailure: reject(operation),
+        onSuccess: (appended) => outcome(writing, batch, appended, elapsed)
       })
+    }
+
+    const outcome = <A, E>(
+      { answer, conflict, operation }: Writing<A, E>,
+      batch: ReadonlyArray<NewEvent>,
+      appended: Appended,
+      elapsed: (() => number) | undefined
+    ): Effect.Effect<A, EventError | E> => {
+      switch (appended._tag) {
+        case "Stored":
+          if (elapsed !== undefined) {
+            const [first] = appended.events
+            const measured = { count: batch.length, duration: elapsed() }
+            telemetry.emit("events.store", measured, { stream: first?.stream })
+          }
+          return answer(appended.events)
+        case "Duplicate":
+          return reject(operation)(Failures.duplicateEvent(batch[appended.index]))
+        case "Full":
+          return reject(operation)(Failures.storageFull(appended.bound))
+        case "Conflict":
+          return conflict(appended.actual)
+      }
+    }
+
+    const storeNow: StoreNow = (fiber, event) => write(fiber, [event], storingOne)
+    const store: Events.Service["store"] = (event) => Effect.withFiberRuntime((fiber) => storeNow(fiber, event))
+    storesNow.set(store, storeNow)
 
     const query = (operation: string, criteria: unknown): Effect.Effect<Query, EventError> =>
       Effect.suspend(() => {
@@ -108,26 +128,22 @@ export const make = (backend: Backend): Effect.Effect<Events.Service, never, Tel
     return {
       reject,
 
-      store: (event) =>
-        Effect.flatMap(write("store", [event], {}, unexpected), ([stored]) =>
-          stored === undefined ? unexpected() : Effect.succeed(stored)
-        ),
+      store,
 
       storeAll: (events) =>
-        Effect.suspend(() =>
+        Effect.withFiberRuntime((fiber) =>
           Array.isArray(events)
-            ? write("storeAll", events, {}, unexpected)
+            ? write(fiber, events, storingAll)
             : reject("storeAll")(Failures.invalidBatch("storeAll takes a list of events"))
         ),
 
       append: (stream, events, options = {}) =>
-        Effect.suspend(() => {
+        Effect.withFiberRuntime((fiber) => {
           const expectation = decodeExpectation(stream, events, options)
           if (expectation instanceof Refused) return reject("append")(Failures.invalidBatch(String(expectation)))
-          if (expectation === undefined) return write("append", events, { stream }, unexpected)
-          return write("append", events, { stream, expectation }, (actual) =>
-            reject("append")(Failures.versionConflict(expectation, actual))
-          )
+          if (expectation === undefined) return write(fiber, events, { ...appending, stream })
+          const conflict = (actual: number) => reject("append")(Failures.versionConflict(expectation, actual))
+          return write(fiber, events, { ...appending, stream, expectation, conflict })
         }),
 
       get: (criteria = {}) =>
@@ -226,6 +242,34 @@ const unbounded = new Refused(
   "the criteria",
   "state nothing to choose events by: to remove all of them, say so with { afterPosition: 0 }"
 )
+
+/** How a batch is stored. */
+interface Writing<A, E> {
+  readonly operation: string
+  /** The stream of all of them. */
+  readonly stream: string | undefined
+  readonly expectation: Expectation | undefined
+  /** What a conflict with the expectation comes to. */
+  readonly conflict: (actual: number) => Effect.Effect<never, E>
+  /** What is answered of the events as they are stored. */
+  readonly answer: (stored: ReadonlyArray<StoredEvent>) => Effect.Effect<A>
+}
+
+const storingAll: Writing<ReadonlyArray<StoredEvent>, never> = {
+  operation: "storeAll",
+  stream: undefined,
+  expectation: undefined,
+  conflict: unexpected,
+  answer: Effect.succeed
+}
+
+const appending = { ...storingAll, operation: "append" }
+
+const storingOne: Writing<StoredEvent, never> = {
+  ...storingAll,
+  operation: "store",
+  answer: ([stored]) => (stored === undefined ? unexpected() : Effect.succeed(stored))
+}
 
 /** A subscription has no end, and so none of the criteria that set one. */
 const endlessQuery = (query: Query): Refused | undefined => {

@@ -100,6 +100,53 @@ describe("the bounds of Events in memory", () => {
   )
 })
 
+describe("a backend in memory", () => {
+  it.effect("of which a method is replaced is asked by the new one", () =>
+    Effect.gen(function* () {
+      const backend = yield* memory()
+      let asked = 0
+      const append: Backend["append"] = (batch, expectation) =>
+        Effect.suspend(() => {
+          asked += batch.length
+          return backend.append(batch, expectation)
+        })
+      const events = yield* Events.make({ ...backend, append }).pipe(Effect.provide(Telemetry.layer))
+      const one = yield* events.store({ type: "t" })
+      expect(asked).toBe(1)
+      const [two, again] = yield* events.storeAll([{ type: "t" }, { type: "t", id: one.id }])
+      expect(asked).toBe(3)
+      expect([two?.position, again]).toStrictEqual([2, one])
+    })
+  )
+
+  it.effect("stores events in the order in which they come to it, and finds each by its id, made or given", () =>
+    Effect.gen(function* () {
+      const backend = yield* memory()
+      const late: Backend = {
+        ...backend,
+        append: (batch, expectation) =>
+          Effect.zipRight(Effect.repeatN(Effect.yieldNow(), batch.length), backend.append(batch, expectation))
+      }
+      const events = yield* Events.make(late).pipe(Effect.provide(Telemetry.layer))
+      const stored = yield* Effect.forEach(
+        [30, 3, 20, 1, 10],
+        (length) => events.storeAll(Array.from({ length }, () => ({ type: "t" }))),
+        { concurrency: "unbounded" }
+      )
+      const all = stored.flat()
+      expect(stored[0]?.[0]?.position).toBeGreaterThan(1)
+      for (const event of all) {
+        expect(yield* events.get({ id: event.id })).toStrictEqual([event])
+        expect(yield* events.store({ type: "t", id: event.id })).toStrictEqual(event)
+      }
+      expect(yield* events.prune({ id: all.map(({ id }) => id).filter((_, index) => index % 2 === 0) })).toBe(32)
+      for (const [index, event] of all.entries()) {
+        expect(yield* events.get({ id: event.id })).toStrictEqual(index % 2 === 0 ? [] : [event])
+      }
+    })
+  )
+})
+
 describe("positions in memory", () => {
   it.effect("are 1 to 1,000 for 1,000 concurrent stores", () =>
     Effect.gen(function* () {
