@@ -44,12 +44,47 @@ export const eventOf = (row: Row): StoredEvent =>
     metadata: row[9] === "{}" ? noMetadata.value : (parse(String(row[9])) as StoredEvent["metadata"]) // stored from a record
   })
 
+/**
+ * The events of a page, of which each column is one text: the JSON of a list. A parser reads one long text in a third of the
+ * time that it takes to hand over a thousand rows, and to parse the parts of each.
+ */
+export const eventsOfPage = ([page]: ReadonlyArray<Row>): ReadonlyArray<StoredEvent> => {
+  const listOf = (column: number): ReadonlyArray<unknown> => JSON.parse(String(page?.[column] ?? "[]"))
+  const positions = listOf(0)
+  const ids = listOf(1)
+  const types = listOf(2)
+  const streams = listOf(3)
+  const versions = listOf(4)
+  const timestamps = listOf(5)
+  const correlationIds = listOf(6)
+  const causationIds = listOf(7)
+  const data = listOf(8)
+  // Nothing is shorter than a list of {}: most pages have no metadata, and need no object for each event.
+  const hasMetadata = String(page?.[9]).length > 1 + 3 * positions.length
+  const metadata = hasMetadata ? listOf(9) : []
+  // As `eventOf` makes it; the columns are of the types that the table states.
+  return positions.map((position, index) =>
+    Object.freeze({
+      position: position as number,
+      id: ids[index] as string,
+      type: types[index] as string,
+      data: frozen(data[index]),
+      timestamp: timestamps[index] as number,
+      stream: (streams[index] as string | null) ?? undefined,
+      version: (versions[index] as number | null) ?? undefined,
+      correlationId: correlationIds[index] as string,
+      causationId: (causationIds[index] as string | null) ?? undefined,
+      metadata: hasMetadata ? (frozen(metadata[index]) as StoredEvent["metadata"]) : noMetadata.value
+    })
+  )
+}
+
 const textOf = (value: unknown): string | undefined => (value === null ? undefined : String(value))
 
 const parse = (text: string): unknown => (text === "null" ? null : frozen(JSON.parse(text)))
 
 /** Freezes what was just parsed, and so is a tree. */
-export const frozen = (value: unknown): unknown => {
+const frozen = (value: unknown): unknown => {
   if (typeof value !== "object" || value === null) return value
   if (Array.isArray(value)) for (const item of value) frozen(item)
   else for (const field in value) frozen((value as Record<string, unknown>)[field])

@@ -1,6 +1,6 @@
 import type { Pattern, Query } from "../Criteria.js"
 import { type Fragment, joined, part, text } from "./Fragment.js"
-import { columns } from "./Row.js"
+import { columns, eventsOfPage } from "./Row.js"
 import {
   boundsOf,
   type Criterion,
@@ -9,10 +9,10 @@ import {
   hasTimes,
   isNarrow,
   leading,
+  type Pages,
   type Select,
   typeOf
 } from "./Select.js"
-import { pages } from "./SqlitePage.js"
 import type { Tables } from "./Tables.js"
 import { type Part, termOf } from "./Terms.js"
 
@@ -127,6 +127,20 @@ export const sqliteSelect = (tables: Tables): Select => {
 
     pages
   }
+}
+
+/** Columns of whole numbers, and of what is JSON already: nothing in them is to be escaped. */
+const plain: ReadonlySet<string> = new Set(["position", "timestamp", "data", "metadata"])
+
+const page = columns
+  .map((column) => (plain.has(column) ? `'[' || group_concat(${column}) || ']'` : `json_group_array(${column})`))
+  .join(", ")
+
+const pages: Pages = {
+  // The data of so many events, of 1 MiB each, are just below the longest text that V8 has.
+  most: 500,
+  of: ({ params, text }) => ({ text: `SELECT ${page} FROM (${text})`, params }),
+  eventsOf: eventsOfPage
 }
 
 /** A field with its value leads before a type, and after what is about a single thing. */
