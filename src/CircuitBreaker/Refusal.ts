@@ -10,10 +10,8 @@ import type { Because } from "./Trip.js"
 export const circuitOpen = ({ name }: Policy, rejection: Rejection, correlationId: string): CircuitOpen => {
   const { because, state } = rejection
   const retryAfter = waitOf(rejection.retryAfter)
-  const error = bareError(CircuitOpen)
-  error._tag = "CircuitOpen"
-  error.code = "circuit_open"
-  error.message = `Circuit "${name}" is ${explain(rejection, Duration.toMillis(retryAfter))}`
+  const message = `Circuit "${name}" is ${explain(rejection, Duration.toMillis(retryAfter))}`
+  const error = bareError(CircuitOpen, "circuit_open", message)
   error.circuit = name
   error.state = state
   error.retryAfter = retryAfter

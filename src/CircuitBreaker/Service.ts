@@ -10,6 +10,7 @@ import type { CircuitOpen, OperationTimeout, StoreUnavailable } from "../Foundat
 import { type Answer, after } from "../internal/answer.js"
 import { within } from "../internal/deadline.js"
 import { durationOf } from "../internal/durationText.js"
+import { failIn } from "../internal/hotError.js"
 import { clockOf, monotonicMicros, toMicros, waitOf } from "../internal/monotonic.js"
 import type { NamedPolicies } from "../internal/namedPolicies.js"
 import type { RuntimeFiber } from "../internal/policiesInForce.js"
@@ -144,7 +145,7 @@ export const makeService = (
         { name: terms.policy.name, state: rejection.state }
       )
     }
-    return Effect.fail(error)
+    return failIn(fiber, error)
   }
 
   const isMeasured = (): boolean => telemetry.enabled("circuit_breaker.call")

@@ -166,6 +166,10 @@ export const agree = (one: Policy, other: Policy): boolean =>
   one.algorithm === other.algorithm &&
   Duration.equals(one.interval, other.interval)
 
+/** `100 requests in 60 s` */
+export const allowanceOf = ({ interval, maxRequests }: Policy): string =>
+  `${maxRequests} ${maxRequests === 1 ? "request" : "requests"} in ${spanOf(interval)}`
+
 export const describe = ({ algorithm, interval, maxRequests }: Policy): string =>
   `${maxRequests} in ${spanOf(interval)}, ${algorithm}`
 

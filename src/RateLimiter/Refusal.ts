@@ -1,9 +1,8 @@
 import * as Duration from "effect/Duration"
 import { RateLimited } from "../FoundationError.js"
 import { bareError } from "../internal/hotError.js"
-import { waitOf } from "../internal/monotonic.js"
+import { millisOf } from "../internal/monotonic.js"
 import type { NamedLimit } from "./NamedLimit.js"
-import { spanOf } from "./Policy.js"
 
 /** Why a call was not admitted. */
 export type Reason = "used_up" | "wait_too_long" | "line_full" | "cost_above_limit" | "keys_full"
@@ -25,34 +24,32 @@ export const refusal = (
   correlationId: string
 ): RateLimited => {
   const { limit, policy } = named
-  const wait = waitOf(retryAfter)
-  const error = bareError(RateLimited)
-  error._tag = "RateLimited"
-  error.code = "rate_limited"
-  error.message = `Limit "${named.name}"${key === "" ? "" : ` for "${key}"`}: ${explain(named, cost, reason, wait)}`
+  const millis = millisOf(retryAfter)
+  const subject = key === "" ? "" : ` for "${key}"`
+  const message = `Limit "${named.name}"${subject}: ${explain(named, cost, reason, millis)}`
+  const error = bareError(RateLimited, "rate_limited", message)
   error.limiter = named.name
   error.key = key
   error.limit = limit.maxRequests
   error.interval = policy.interval
-  error.retryAfter = wait
+  error.retryAfter = Duration.millis(millis)
   error.context = { reason, cost, algorithm: limit.algorithm }
   error.correlationId = correlationId
   return error
 }
 
-const explain = ({ limit, policy }: NamedLimit, cost: number, reason: Reason, wait: Duration.Duration): string => {
-  const allowed = `${limit.maxRequests} ${limit.maxRequests === 1 ? "request" : "requests"} in ${spanOf(policy.interval)}`
-  const are = limit.maxRequests === 1 ? "is" : "are"
+const explain = ({ allowance, limit }: NamedLimit, cost: number, reason: Reason, millis: number): string => {
+  const usedUp = `${allowance} ${limit.maxRequests === 1 ? "is" : "are"} used up`
   switch (reason) {
     case "used_up":
-      return `${allowed} ${are} used up; try again in ${Duration.toMillis(wait)} ms`
+      return `${usedUp}; try again in ${millis} ms`
     case "wait_too_long":
-      return `${allowed} ${are} used up, and the wait of ${Duration.toMillis(wait)} ms is longer than maxWait allows; try again after it`
+      return `${usedUp}, and the wait of ${millis} ms is longer than maxWait allows; try again after it`
     case "line_full":
-      return `${allowed} ${are} used up, and ${maxWaiting} calls wait already; try again in ${Duration.toMillis(wait)} ms`
+      return `${usedUp}, and ${maxWaiting} calls wait already; try again in ${millis} ms`
     case "cost_above_limit":
-      return `the cost of ${cost} is above the ${allowed} that the configuration allows now; lower the cost or raise maxRequests`
+      return `the cost of ${cost} is above the ${allowance} that the configuration allows now; lower the cost or raise maxRequests`
     case "keys_full":
-      return `as many keys are in use as may be kept (maxKeys), and this is a new one; try again in ${Duration.toMillis(wait)} ms`
+      return `as many keys are in use as may be kept (maxKeys), and this is a new one; try again in ${millis} ms`
   }
 }

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import { correlationIdOf } from "../CorrelationId.js"
 import type { RateLimited, StoreUnavailable } from "../FoundationError.js"
 import { type Answer, after } from "../internal/answer.js"
+import { failIn } from "../internal/hotError.js"
 import { clockOf, monotonicMicros, waitOf } from "../internal/monotonic.js"
 import type { NamedPolicies } from "../internal/namedPolicies.js"
 import type { RuntimeFiber } from "../internal/policiesInForce.js"
@@ -96,7 +97,7 @@ export const makeService = (
         { name: named.name, key }
       )
     }
-    return Effect.fail(refusal(ticket, reason, retryAfter, correlationIdOf(fiber)))
+    return failIn(fiber, refusal(ticket, reason, retryAfter, correlationIdOf(fiber)))
   }
 
   /** Takes if it can be done now; else fails, or waits. All of it in one synchronous step, where the backend answers in one. */
@@ -156,7 +157,12 @@ export const makeService = (
     const tickets = [ticket]
     const answer = backend.take(tickets, clockOf(fiber))
     if (!isGiven(answer)) return Effect.flatMap(answer, (verdicts) => decided(fiber, tickets, verdicts, () => effect))
-    if (answer[0]?.admitted !== true) return decided(fiber, tickets, answer, () => effect)
+    const [verdict] = answer
+    if (verdict?.admitted !== true) {
+      return verdict === undefined || waits(ticket)
+        ? decided(fiber, tickets, answer, () => effect)
+        : refuseBy(ticket, verdict, "used_up", fiber)
+    }
     admitted(answer, tickets, 0)
     return effect
   }
@@ -171,8 +177,11 @@ export const makeService = (
     const ticket = tickets[index]
     const verdict = verdicts[index]
     if (ticket === undefined || verdict === undefined) return Effect.dieMessage("The backend answered other requests")
-    return refuse(ticket, verdict.full === true ? "keys_full" : reason, verdict.retryAfter, fiber)
+    return refuseBy(ticket, verdict, reason, fiber)
   }
+
+  const refuseBy = (ticket: Ticket, verdict: Verdict, reason: Reason, fiber: RuntimeFiber) =>
+    refuse(ticket, verdict.full === true ? "keys_full" : reason, verdict.retryAfter, fiber)
 
   /** Waits in the lines of the tickets, and takes when it can. */
   const waitFor = (

@@ -55,8 +55,10 @@ export const wrongCostOf = ({ code, limit, name }: NamedLimit, cost: unknown) =>
 export const isTooDear = ({ cost, limit }: Ticket): boolean => cost > limit.maxRequests
 export const waits = ({ named, options }: Ticket): boolean =>
   (named.configured?.onExceeded ?? options.onExceeded ?? named.manner?.onExceeded) === "wait"
-export const waitsAt = (tickets: ReadonlyArray<Ticket>, index: number): boolean =>
-  tickets.slice(index, index + 1).every(waits)
+export const waitsAt = (tickets: ReadonlyArray<Ticket>, index: number): boolean => {
+  const ticket = tickets[index]
+  return ticket === undefined || waits(ticket)
+}
 
 /** In microseconds. */
 export const maxWaitOf = ({ limit, named, options }: Ticket): number => {

@@ -26,5 +26,8 @@ export const clockOf = (fiber: Fiber.RuntimeFiber<unknown, unknown>): Clock.Cloc
 /** Whole microseconds, rounded up: a wait of that length is never shorter than the duration. */
 export const toMicros = (duration: Duration.DurationInput): number => Math.ceil(Duration.toMillis(duration) * 1000)
 
-/** The duration of so many microseconds, in milliseconds rounded up, since timers count whole milliseconds. */
-export const waitOf = (micros: number): Duration.Duration => Duration.millis(Math.max(0, Math.ceil(micros / 1000)))
+/** So many microseconds in milliseconds, rounded up, since timers count whole milliseconds. */
+export const millisOf = (micros: number): number => Math.max(0, Math.ceil(micros / 1000))
+
+/** As `millisOf`, as a duration. */
+export const waitOf = (micros: number): Duration.Duration => Duration.millis(millisOf(micros))

@@ -1,9 +1,9 @@
-import { types } from "node:util"
+import { inspect, types } from "node:util"
 import { describe, expect, it } from "@effect/vitest"
-import { Duration, Effect, Exit, Schema } from "effect"
+import { Cause, Duration, Effect, Exit, Schema } from "effect"
 import { CorrelationId } from "effect-foundation/CorrelationId"
 import { CircuitOpen, isFoundationError } from "effect-foundation/FoundationError"
-import { hotError } from "../../src/internal/hotError.js"
+import { failIn, hotError } from "../../src/internal/hotError.js"
 
 const fields = {
   circuit: "payments",
@@ -30,6 +30,25 @@ describe("hotError", () => {
     expect(hotError(CircuitOpen, "circuit_open", fields).stack).not.toContain("at ")
     expect(new Error("other").stack).toContain("at ")
   })
+
+  it("says in place of a stack what it is, as errors do, and not among its fields", () => {
+    const limit = Error.stackTraceLimit
+    const hot = hotError(CircuitOpen, "circuit_open", fields)
+    expect(hot.stack).toBe("CircuitOpen: the circuit is open")
+    expect(inspect(hot)).toContain("[CircuitOpen: the circuit is open] {")
+    expect(Object.keys(hot).sort()).toEqual([...Object.keys(fields), "_tag", "code", "correlationId"].sort())
+    expect(Error.stackTraceLimit).toBe(limit)
+  })
+
+  it.effect("notes in an error the span in which a step fails, and is the error itself without one", () =>
+    Effect.gen(function* () {
+      const hot = hotError(CircuitOpen, "circuit_open", fields)
+      const failing = Effect.withFiberRuntime<never, CircuitOpen>((fiber) => failIn(fiber, hot))
+      expect(yield* Effect.flip(failing)).toBe(hot)
+      const cause = yield* Effect.flip(Effect.sandbox(Effect.withSpan(failing, "payment")))
+      expect(Cause.pretty(cause)).toContain("at payment")
+    })
+  )
 
   it.effect("carries the correlation id in force, and can be yielded", () =>
     Effect.gen(function* () {
