@@ -1,7 +1,6 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -25,7 +24,7 @@ import {
 import type { Config } from "./Config.js"
 import type { Condition } from "./Foundation/Health/Condition.js"
 import { ConfigError, type StoreUnavailable } from "./FoundationError.js"
-import { accessing, Behind } from "./internal/access.js"
+import { accessing, Behind, serviceOf } from "./internal/access.js"
 import { configuredPolicies } from "./internal/configuredPolicies.js"
 import { effectFirst } from "./internal/effectFirst.js"
 import { type NamedPolicies, noPolicies } from "./internal/namedPolicies.js"
@@ -110,8 +109,11 @@ const build = (
 ): Effect.Effect<CircuitBreaker.Service, never, Telemetry> =>
   Effect.map(Telemetry, (telemetry) => {
     const { run, ...service } = makeService(backend, policies, telemetry, maxCircuits)
-    const execute = dual(effectFirst, <A, E, R>(effect: Effect.Effect<A, E, R>, options?: CallOptions<A, E>) =>
-      Effect.withFiberRuntime<A, E | Refused, R>((fiber, { runtimeFlags }) => run(fiber, runtimeFlags, effect, options))
+    const execute: CircuitBreaker.Execute<never> = effectFirst(
+      <A, E, R>(effect: Effect.Effect<A, E, R>, options?: CallOptions<A, E>) =>
+        Effect.withFiberRuntime<A, E | Refused, R>((fiber, { runtimeFlags }) =>
+          run(fiber, runtimeFlags, effect, options)
+        )
     )
     runs.set(execute, run)
     return { ...service, state: (name) => Effect.map(service.status(name), ({ state }) => state), execute }
@@ -255,11 +257,10 @@ export class CircuitBreaker extends Context.Tag("effect-foundation/CircuitBreake
    * const layer = CircuitBreaker.layer.pipe(Layer.provide(Telemetry.layer))
    * Effect.runPromise(Effect.forEach([1, 2, 3], charge).pipe(Effect.provide(layer)))
    */
-  static readonly execute: CircuitBreaker.Execute<CircuitBreaker> = dual(
-    effectFirst,
+  static readonly execute: CircuitBreaker.Execute<CircuitBreaker> = effectFirst(
     <A, E, R>(effect: Effect.Effect<A, E, R>, options?: CallOptions<A, E>) =>
       Effect.withFiberRuntime<A, E | Refused, R | CircuitBreaker>((fiber, { runtimeFlags }) => {
-        const breaker = Context.unsafeGet(fiber.currentContext, CircuitBreaker)
+        const breaker = serviceOf(fiber, CircuitBreaker)
         const run = runs.get(breaker.execute)
         return run === undefined ? breaker.execute(effect, options) : run(fiber, runtimeFlags, effect, options)
       })

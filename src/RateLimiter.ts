@@ -1,13 +1,12 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { Config } from "./Config.js"
 import type { Condition } from "./Foundation/Health/Condition.js"
 import { ConfigError, type RateLimited, type StoreUnavailable } from "./FoundationError.js"
-import { accessing, Behind } from "./internal/access.js"
+import { accessing, Behind, serviceOf } from "./internal/access.js"
 import { configuredPolicies } from "./internal/configuredPolicies.js"
 import { effectFirst } from "./internal/effectFirst.js"
 import { type NamedPolicies, noPolicies } from "./internal/namedPolicies.js"
@@ -94,8 +93,9 @@ const build = (
 ): Effect.Effect<RateLimiter.Service, never, Telemetry> =>
   Effect.map(Telemetry, (telemetry) => {
     const { run, ...service } = makeService(backend, policies, telemetry)
-    const execute = dual(effectFirst, <A, E, R>(effect: Effect.Effect<A, E, R>, limits?: OneOrMore) =>
-      Effect.withFiberRuntime<A, E | RateLimited | StoreUnavailable, R>((fiber) => run(fiber, effect, limits))
+    const execute: RateLimiter.Execute<never> = effectFirst(
+      <A, E, R>(effect: Effect.Effect<A, E, R>, limits?: OneOrMore) =>
+        Effect.withFiberRuntime<A, E | RateLimited | StoreUnavailable, R>((fiber) => run(fiber, effect, limits))
     )
     runs.set(execute, run)
     return { ...service, execute }
@@ -229,11 +229,10 @@ export class RateLimiter extends Context.Tag("effect-foundation/RateLimiter")<Ra
    * const layer = RateLimiter.layer.pipe(Layer.provide(Telemetry.layer))
    * Effect.runPromise(program.pipe(Effect.provide(layer)))
    */
-  static readonly execute: RateLimiter.Execute<RateLimiter> = dual(
-    effectFirst,
+  static readonly execute: RateLimiter.Execute<RateLimiter> = effectFirst(
     <A, E, R>(effect: Effect.Effect<A, E, R>, options?: OneOrMore) =>
       Effect.withFiberRuntime<A, E | RateLimited | StoreUnavailable, R | RateLimiter>((fiber) => {
-        const limiter = Context.unsafeGet(fiber.currentContext, RateLimiter)
+        const limiter = serviceOf(fiber, RateLimiter)
         const run = runs.get(limiter.execute)
         return run === undefined ? limiter.execute(effect, options) : run(fiber, effect, options)
       })

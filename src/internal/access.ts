@@ -1,5 +1,6 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 
 /**
  * Runs `use` with the service that the fiber has: one operation of the fiber in place of the three of a `flatMap` over
@@ -10,13 +11,15 @@ import * as Effect from "effect/Effect"
 export const accessing =
   <I, S>(tag: () => Context.Tag<I, S>) =>
   <A, E, R>(use: (service: S) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R | I> =>
-    Effect.withFiberRuntime<A, E, R | I>((fiber) => {
-      const of = tag()
-      // The fiber keeps its context without a type; that the service is in it is what `I` in the requirements asks for.
-      const service = fiber.currentContext.unsafeMap.get(of.key) as S | undefined
-      // `unsafeGet`, which knows what to die with, looks twice: 0.03 µs.
-      return use(service === undefined ? Context.unsafeGet(fiber.currentContext, of) : service)
-    })
+    Effect.withFiberRuntime<A, E, R | I>((fiber) => use(serviceOf(fiber, tag())))
+
+/** The service that the fiber has, for an accessor that is in a step of the fiber already. Without it, it dies. */
+export const serviceOf = <I, S>(fiber: Fiber.RuntimeFiber<unknown, unknown>, tag: Context.Tag<I, S>): S => {
+  // The fiber keeps its context without a type; that the service is in it is what `I` in the requirements asks for.
+  const service = fiber.currentContext.unsafeMap.get(tag.key) as S | undefined
+  // `unsafeGet`, which knows what to die with, looks twice: 0.03 µs.
+  return service === undefined ? Context.unsafeGet(fiber.currentContext, tag) : service
+}
 
 /**
  * What is behind a method of the services made here, for the accessor, which is in a step of the fiber already: so the method
