@@ -24,8 +24,22 @@ export interface State {
 
 export const fresh = (): State => ({ ring: [], head: 0, size: 0, gone: 0, sum: 0 })
 
-export const peek = (state: State, rate: Rate, cost: number, now: number): Decision => {
+export const peek = (state: State, rate: Rate, cost: number, now: number): Decision =>
+  standing(state, rate, cost, now, countExpired(state, rate, now))
+
+export const take = (state: State, rate: Rate, cost: number, now: number): Decision => {
   const expired = countExpired(state, rate, now)
+  const free = rate.maxRequests - (state.sum - sumBefore(state, expired))
+  if (cost > free) return standing(state, rate, cost, now, expired)
+  if (expired > 0) drop(state, expired)
+  // The log stays in order even under a clock that somebody turned back.
+  const at = state.size === 0 ? now : Math.max(now, timeOf(state, state.size - 1))
+  append(state, at, cost)
+  return { admitted: true, remaining: free - cost, retryAfter: 0, resetAfter: at + rate.interval - now }
+}
+
+/** How the window stands for a call of this cost, while so many entries no longer count. */
+const standing = (state: State, rate: Rate, cost: number, now: number, expired: number): Decision => {
   const gone = sumBefore(state, expired)
   const free = rate.maxRequests - (state.sum - gone)
   const resetAfter = expired === state.size ? 0 : timeOf(state, state.size - 1) + rate.interval - now
@@ -34,17 +48,6 @@ export const peek = (state: State, rate: Rate, cost: number, now: number): Decis
   // A cost above the limit has no such entry: it would not be admitted if all had left.
   const retryAfter = last < state.size ? timeOf(state, last) + rate.interval - now : rate.interval
   return { admitted: false, remaining: Math.max(0, free), retryAfter, resetAfter }
-}
-
-export const take = (state: State, rate: Rate, cost: number, now: number): Decision => {
-  const expired = countExpired(state, rate, now)
-  const free = rate.maxRequests - (state.sum - sumBefore(state, expired))
-  if (cost > free) return peek(state, rate, cost, now)
-  if (expired > 0) drop(state, expired)
-  // The log stays in order even under a clock that somebody turned back.
-  const at = state.size === 0 ? now : Math.max(now, timeOf(state, state.size - 1))
-  append(state, at, cost)
-  return { admitted: true, remaining: free - cost, retryAfter: 0, resetAfter: at + rate.interval - now }
 }
 
 const slot = (state: State, index: number): number => ((state.head + index) & (state.ring.length / 2 - 1)) * 2

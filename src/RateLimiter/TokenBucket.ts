@@ -28,31 +28,31 @@ export const fresh = (): State => ({
 })
 
 export const peek = (state: State, rate: Rate, cost: number, now: number): Decision => {
-  const { micros, part } = missing(state, rate, now)
-  const taken = plus(micros, part, cost, rate)
-  const late = ceil(taken.micros, taken.part) - rate.interval
-  return {
-    admitted: late <= 0,
-    remaining: tokens(micros, part, rate),
-    retryAfter: Math.max(0, late),
-    resetAfter: ceil(micros, part)
-  }
+  const out = missing(state, rate, now)
+  return standing(out, plus(out, cost, rate), rate)
 }
 
 export const take = (state: State, rate: Rate, cost: number, now: number): Decision => {
-  const { micros, part } = missing(state, rate, now)
-  const taken = plus(micros, part, cost, rate)
-  if (ceil(taken.micros, taken.part) > rate.interval) return peek(state, rate, cost, now)
+  const out = missing(state, rate, now)
+  const taken = plus(out, cost, rate)
+  const resetAfter = ceil(taken)
+  if (resetAfter > rate.interval) return standing(out, taken, rate)
   state.takenAt = now
   state.fullAt = now + taken.micros
   state.part = taken.part
   state.maxRequests = rate.maxRequests
   state.interval = rate.interval
+  return { admitted: true, remaining: tokens(taken, rate), retryAfter: 0, resetAfter }
+}
+
+/** How the bucket stands, for a call with which it would take so long to be full. */
+const standing = (out: Time, taken: Time, rate: Rate): Decision => {
+  const late = ceil(taken) - rate.interval
   return {
-    admitted: true,
-    remaining: tokens(taken.micros, taken.part, rate),
-    retryAfter: 0,
-    resetAfter: ceil(taken.micros, taken.part)
+    admitted: late <= 0,
+    remaining: tokens(out, rate),
+    retryAfter: Math.max(0, late),
+    resetAfter: ceil(out)
   }
 }
 
@@ -64,7 +64,7 @@ interface Time {
 
 const none: Time = { micros: 0, part: 0 }
 
-const ceil = (micros: number, part: number): number => (part > 0 ? micros + 1 : micros)
+const ceil = ({ micros, part }: Time): number => (part > 0 ? micros + 1 : micros)
 
 /** How long the bucket takes to be full, if nothing is taken. */
 const missing = (state: State, rate: Rate, now: number): Time => {
@@ -79,13 +79,13 @@ const missing = (state: State, rate: Rate, now: number): Time => {
  */
 const converted = (state: State, rate: Rate): { readonly fullAt: number; readonly part: number } => {
   if (state.maxRequests === 0) return state
-  const out = state.maxRequests - tokens(state.fullAt - state.takenAt, state.part, state)
-  const { micros, part } = plus(0, 0, Math.min(out, rate.maxRequests), rate)
+  const out = state.maxRequests - tokens({ micros: state.fullAt - state.takenAt, part: state.part }, state)
+  const { micros, part } = plus(none, Math.min(out, rate.maxRequests), rate)
   return { fullAt: state.takenAt + micros, part }
 }
 
 /** The time, and the time that so many tokens take. */
-const plus = (micros: number, part: number, cost: number, rate: Rate): Time => {
+const plus = ({ micros, part }: Time, cost: number, rate: Rate): Time => {
   const { quotient, remainder } = multiplyDivide(cost, rate.interval, 0, rate.maxRequests)
   const parts = part + remainder
   return parts < rate.maxRequests
@@ -93,23 +93,29 @@ const plus = (micros: number, part: number, cost: number, rate: Rate): Time => {
     : { micros: micros + quotient + 1, part: parts - rate.maxRequests }
 }
 
-/** The whole tokens in a bucket that is full after this time. */
-const tokens = (micros: number, part: number, rate: Rate): number =>
-  micros >= rate.interval ? 0 : multiplyDivide(rate.interval - micros, rate.maxRequests, -part, rate.interval).quotient
+/** The whole tokens in a bucket that is full after this time: all but those that are out, whole or in part. */
+const tokens = ({ micros, part }: Time, rate: Rate): number => {
+  if (micros >= rate.interval) return 0
+  const { quotient, remainder } = multiplyDivide(micros, rate.maxRequests, part, rate.interval)
+  return rate.maxRequests - quotient - (remainder > 0 ? 1 : 0)
+}
 
-/** `a * b + c` divided by `d`, exact: beyond 2^53 by way of bigint, as a million a day needs. */
-const multiplyDivide = (
-  a: number,
-  b: number,
-  c: number,
-  d: number
-): { readonly quotient: number; readonly remainder: number } => {
-  if (a * b <= Number.MAX_SAFE_INTEGER) {
-    const product = a * b + c
-    // The remainder of whole doubles is exact, a quotient is not; without the remainder the division comes out even.
-    const remainder = product % d
-    return { quotient: (product - remainder) / d, remainder }
-  }
+interface Division {
+  readonly quotient: number
+  readonly remainder: number
+}
+
+/** `a * b + c` divided by `d`, exact. */
+const multiplyDivide = (a: number, b: number, c: number, d: number): Division => {
+  const product = a * b + c
+  if (product > Number.MAX_SAFE_INTEGER) return divideBig(a, b, c, d)
+  // The remainder of whole doubles is exact, a quotient is not; without the remainder the division comes out even.
+  const remainder = product % d
+  return { quotient: (product - remainder) / d, remainder }
+}
+
+/** Beyond 2^53, as with a million a day of which a tenth is out. */
+const divideBig = (a: number, b: number, c: number, d: number): Division => {
   const exact = BigInt(a) * BigInt(b) + BigInt(c)
   return { quotient: Number(exact / BigInt(d)), remainder: Number(exact % BigInt(d)) }
 }
