@@ -9,10 +9,7 @@ import { inRuntime, type Row } from "../Row.js"
 /** More than any measurement takes. */
 const plenty = 10_000_000
 
-/**
- * The limits in this process, in the form in which a program calls them: an effect, and the limit of a user. Each call has
- * an effect of its own, as the user that it is for is known with the call.
- */
+/** The limits in this process, in the form in which a program calls them: an effect, and the limit of a user. */
 export const rows = Effect.gen(function* () {
   const runtime = yield* Layer.toRuntime(
     Layer.merge(
@@ -34,10 +31,8 @@ export const rows = Effect.gen(function* () {
   const flexible = (points: number) => {
     const limits = new RateLimiterMemory({ points, duration: 3600 })
     const key = inTurn(users)
-    const consume = (key: string) =>
-      Effect.zipRight(Effect.tryPromise({ try: () => limits.consume(key), catch: toRefused }), work)
     return {
-      effect: () => consume(key()),
+      effect: Effect.zipRight(Effect.tryPromise({ try: () => limits.consume(key()), catch: toRefused }), work),
       bare: () => limits.consume(key()).catch((error: unknown) => error)
     }
   }
@@ -66,7 +61,7 @@ export const rows = Effect.gen(function* () {
       const refused = ours(`used-up-${algorithm}`, algorithm, 1)
       const refusedByThem = theirs(`used-up-${algorithm}`, beside, 1)
       const flexibleRefused = flexible(1)
-      yield* Effect.all([usedUp(refused), usedUp(refusedByThem), usedUp(flexibleRefused.effect)])
+      yield* Effect.all([usedUp(refused), usedUp(refusedByThem), usedUp(() => flexibleRefused.effect)])
       const admission: Row<RateLimiter> = {
         work: `limit, admission, 100 keys, ${algorithm}`,
         about: `Admits a call of one of 100 users in turn. ${more}`.trim(),
@@ -99,10 +94,12 @@ export const rows = Effect.gen(function* () {
           },
           {
             name: "rate-limiter-flexible",
-            effect: () => Effect.flip(flexibleRefused.effect()),
+            effect: Effect.flip(flexibleRefused.effect),
             bare: flexibleRefused.bare,
             gives: isRefusedByFlexible,
-            atMost: 0.5
+            atMost: 0.5,
+            floor:
+              "A Map.get, and a failure with a native error that has our fields and text, are 0.37 of it, with no policy, time, decision or correlation id asked for; theirs is no error"
           }
         ]
       }
