@@ -94,6 +94,32 @@ describe("a prepared statement of PostgreSQL", () => {
     })
   )
 
+  it.scopedLive("that is asked again and again leaves the connection to those who wait for it", () =>
+    Effect.gen(function* () {
+      const { ask, sql } = yield* client(1)
+      let asked = 0
+      const asking = yield* Effect.fork(Effect.forever(Effect.tap(ask(sum(1), 5000), () => Effect.sync(() => asked++))))
+      for (let other = 0; other < 20; other++) expect(yield* sql`select 1 as one`).toStrictEqual([{ one: 1 }])
+      yield* Fiber.interrupt(asking)
+      expect(asked).toBeGreaterThan(0)
+      expect(yield* sql`select 1 as one`).toStrictEqual([{ one: 1 }])
+    })
+  )
+
+  it.scopedLive("is answered as the driver answers, by types and without a value", () =>
+    Effect.gen(function* () {
+      const { ask, sql } = yield* client(1)
+      const text =
+        "select 1::int as a, 2::int8 as a, null::text as b, true as c, '{\"d\": [1]}'::jsonb as d where $1::int > 0"
+      for (const keeps of [true, false]) {
+        const rows = yield* ask({ text, params: [1], keeps }, 5000)
+        expect(rows).toStrictEqual(yield* sql.unsafe(text, [1]).values)
+        expect(rows).toStrictEqual([[1, "2", null, true, { d: [1] }]])
+        expect(yield* ask({ text, params: [0], keeps }, 5000)).toStrictEqual([])
+      }
+    })
+  )
+
   it.scopedLive("is asked as usual where somebody traces", () =>
     Effect.gen(function* () {
       const { ask, usual } = yield* client(1)
