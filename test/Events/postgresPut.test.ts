@@ -1,6 +1,6 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import { describe, expect, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Deferred, Effect, Fiber } from "effect"
 import { Events } from "effect-foundation/Events"
 import { freshDatabase } from "../support/postgres.js"
 import { as, onServer } from "./sqlFixtures.js"
@@ -46,6 +46,46 @@ describe("one event alone on PostgreSQL", () => {
       }
       const [process] = processes
       if (process !== undefined) expect(yield* Events.get().pipe(as(process))).toHaveLength(20)
+    })
+  )
+})
+
+describe("the lock of one event alone on PostgreSQL", () => {
+  it.scopedLive("says above which position it takes its own, as that of others does, whatever has been taken", () =>
+    Effect.gen(function* () {
+      const url = yield* freshDatabase
+      const [storing, reading] = yield* Effect.all([onServer(url), onServer(url)])
+      const sql = yield* SqlClient.SqlClient.pipe(as(reading))
+      const floors = sql<{ log: string; floor: string }>`
+        select classid::text as log, objid::text as floor from pg_locks where locktype = 'advisory' and objsubid = 2`
+      for (const taken of [0, 2 ** 31 - 2, 2 ** 31 + 50, 2 ** 32 - 2, 2 ** 32 + 50, 3 * 2 ** 31]) {
+        if (taken > 0) yield* sql`select setval('foundation_events_position', ${taken})`
+        yield* Events.store({ type: "t", id: `before ${taken}` }).pipe(as(storing))
+        const held = yield* Deferred.make<void>()
+        const stored = yield* Deferred.make<void>()
+        const id = `held ${taken}`
+        const open = yield* Effect.gen(function* () {
+          const sql = yield* SqlClient.SqlClient
+          const transaction = Effect.zipRight(
+            Events.store({ type: "t", id }),
+            Effect.zipRight(Deferred.succeed(stored, undefined), Deferred.await(held))
+          )
+          return yield* Effect.fork(sql.withTransaction(transaction))
+        }).pipe(as(storing))
+        yield* Deferred.await(stored)
+        // It waits for the id, with its lock.
+        const waiting = yield* Effect.fork(Events.store({ type: "t", id }).pipe(as(storing)))
+        const locks = yield* Effect.repeat(Effect.delay(floors, "2 millis"), { until: (rows) => rows.length === 2 })
+        // In 32 bits, and behind the last position; one that has waited for long comes again, and takes another.
+        const behind = locks.map(({ floor }) => (Number(floor) - taken + 2 ** 33) % 2 ** 32).sort()
+        expect(behind[0]).toBe(1)
+        expect([2, 3, 4]).toContain(behind[1])
+        expect(new Set(locks.map(({ log }) => log)).size).toBe(1)
+        expect(yield* Events.head.pipe(as(reading))).toBe(taken + 1)
+        yield* Deferred.succeed(held, undefined)
+        yield* Fiber.join(open)
+        expect(yield* Fiber.join(waiting)).toMatchObject({ position: taken + 2 })
+      }
     })
   )
 })

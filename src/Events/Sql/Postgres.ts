@@ -14,7 +14,7 @@ import type { Query } from "../Criteria.js"
 import type { Batch } from "./Decide.js"
 import { find, type Plan } from "./Find.js"
 import { appendCall, appendedOf, type Notification } from "./PostgresCall.js"
-import { putCall, putOf } from "./PostgresPut.js"
+import { putOf, putting } from "./PostgresPut.js"
 import { postgresSelect } from "./PostgresSelect.js"
 import { hasPatterns, hasTimes, isNarrow } from "./Select.js"
 import { answerOf, type Head, Held, type Store, transactionIn } from "./Store.js"
@@ -43,6 +43,7 @@ export const postgresStore = (
 ): Store => {
   const select = postgresSelect(tables)
   const millis = Duration.toMillis(deadline)
+  const put = putting(tables, { ...notification, lockTimeout })
 
   const isJoined: Store["isJoined"] = (context) => {
     const connection = transactionIn(context)
@@ -103,16 +104,23 @@ export const postgresStore = (
 
   return {
     isJoined,
+    // Never in a transaction of a caller.
     commit: (batches, millis) =>
-      within<ReadonlyArray<Appended>, SqlFailure | Held>(millis, (run, left) => {
-        const all = Effect.mapError(store(run, batches, left), heldOr)
-        const call = putCall(tables, batches, { ...notification, lockTimeout })
+      Effect.withFiberRuntime((fiber) => {
+        const clock = clockOf(fiber)
+        const began = monotonicMicros(clock)
+        const all = Effect.suspend(() =>
+          within(millis - (monotonicMicros(clock) - began) / 1000, (run, left) =>
+            Effect.mapError(store(run, batches, left), heldOr)
+          )
+        )
+        const call = put(batches)
         if (call === undefined) return all
         // Nearly all are stored so.
-        return Effect.matchEffect(run(call), {
+        return Effect.matchEffect(alone(call, millis), {
           onFailure: (failure) => (isTaken(failure) || isDeadlock(failure) ? all : Effect.fail(heldOr(failure))),
-          onSuccess: ([row]) => {
-            const appended = putOf(batches, row?.[0])
+          onSuccess: ([row]): Effect.Effect<ReadonlyArray<Appended>, SqlFailure | Held> => {
+            const appended = row === undefined ? undefined : putOf(batches, row[0])
             return appended === undefined ? all : Effect.succeed(appended)
           }
         })

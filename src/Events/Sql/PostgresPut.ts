@@ -11,61 +11,86 @@ export interface Manner extends Notification {
   readonly lockTimeout: string
 }
 
-/** The call that stores the batches in the common case, for less than `appendCall` takes; undefined where they are another. */
-export const putCall = (tables: Tables, batches: ReadonlyArray<Batch>, manner: Manner): Statement | undefined => {
-  const [first] = batches
-  if (batches.some(({ expectation }) => expectation !== undefined)) return undefined
-  const [event, second] = first?.events ?? []
-  if (event !== undefined && second === undefined && batches.length === 1) return putOne(tables, event, manner)
-  return putAll(
-    tables,
-    batches.flatMap(({ events }) => events),
-    manner
-  )
+/**
+ * What stores batches in the common case, for less than `appendCall` takes; undefined where they are another. The texts are
+ * made once, and with them what their names are found by.
+ */
+export const putting = (tables: Tables, manner: Manner): ((batches: ReadonlyArray<Batch>) => Statement | undefined) => {
+  const one = putOne(tables, manner)
+  const all = putAll(tables, manner)
+  return (batches) => {
+    const [first] = batches
+    const [event] = first?.events ?? []
+    if (batches.some(({ expectation }) => expectation !== undefined)) return undefined
+    if (event !== undefined && first?.events.length === 1 && batches.length === 1) return one(event)
+    return all(batches.flatMap(({ events }) => events))
+  }
 }
 
-/** The text of a value is sent along with it where jsonb would change it. */
-const putOne = ({ putOne }: Tables, event: NewEvent, { channel, lockTimeout, payload }: Manner): Statement => ({
-  text: `select ${putOne}($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
-  params: [
-    ...fieldsOf(event),
-    !isInOrderOfJsonb(event.data),
-    !isInOrderOfJsonb(event.metadata),
-    channel,
-    payload,
-    lockTimeout
-  ],
-  keeps: true
-})
-
-const putAll = (
-  { putAll }: Tables,
-  events: ReadonlyArray<NewEvent>,
-  { channel, lockTimeout, payload }: Manner
-): Statement | undefined => {
-  if (new Set(events.map(({ id }) => id)).size < events.length) return undefined
-  const counts = new Map<string, number>()
-  for (const { stream } of events) if (stream !== undefined) counts.set(stream, (counts.get(stream) ?? 0) + 1)
-  return {
-    text: `select ${putAll}($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
+/** The text of a value is kept along with it where jsonb would change it. */
+const putOne = (tables: Tables, { channel, lockTimeout, payload }: Manner) => {
+  const inStream = `select ${tables.putOne}($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`
+  const inNone = insertOne(tables)
+  return (event: NewEvent): Statement => ({
+    text: event.stream === undefined ? inNone : inStream,
     params: [
-      events.map(({ id }) => id),
-      events.map(({ type }) => type),
-      counts.size === 0 ? [] : events.map(({ stream }) => stream ?? null),
-      events.map(({ timestamp }) => timestamp),
-      events.map(({ correlationId }) => correlationId),
-      events.map(({ causationId }) => causationId ?? null),
-      JSON.stringify(events.map(({ data }) => data)),
-      JSON.stringify(events.map(({ metadata }) => metadata)),
-      events.map(({ data }) => !isInOrderOfJsonb(data)),
-      events.map(({ metadata }) => !isInOrderOfJsonb(metadata)),
-      [...counts.keys()],
-      [...counts.values()],
+      ...fieldsOf(event),
+      !isInOrderOfJsonb(event.data),
+      !isInOrderOfJsonb(event.metadata),
       channel,
       payload,
       lockTimeout
     ],
     keeps: true
+  })
+}
+
+/**
+ * What the function does for an event in no stream, as a statement: without the interpreter, a store takes an eighth less of
+ * the server. What a case asks for comes before what it gives: so the position is taken under the lock of the floor.
+ */
+const insertOne = ({ events, position }: Tables): string => {
+  // The low 32 bits, as the function has them.
+  const low = (number: string) => `((${number} << 32) >> 32)::int`
+  const log = low(`'${position}'::regclass::oid::bigint`)
+  const floor = low(`coalesce(pg_sequence_last_value('${position}'), 0)`)
+  return `insert into ${events} (
+      position, id, type, stream, timestamp, correlation_id, causation_id, data, metadata, data_text, metadata_text
+    ) values (
+      case when set_config('lock_timeout', $13::text, true) is not null
+        and pg_advisory_xact_lock_shared(${log}, ${floor}) is not null then nextval('${position}') end,
+      $1, $2, $3, $4, $5, $6, $7::text::jsonb, $8::text::jsonb,
+      case when $9::boolean then $7::text end, case when $10::boolean then $8::text end
+    ) on conflict (id) do nothing returning position, pg_notify($11::text, $12::text)`
+}
+
+const putAll = ({ putAll }: Tables, { channel, lockTimeout, payload }: Manner) => {
+  const text = `select ${putAll}($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`
+  return (events: ReadonlyArray<NewEvent>): Statement | undefined => {
+    if (new Set(events.map(({ id }) => id)).size < events.length) return undefined
+    const counts = new Map<string, number>()
+    for (const { stream } of events) if (stream !== undefined) counts.set(stream, (counts.get(stream) ?? 0) + 1)
+    return {
+      text,
+      params: [
+        events.map(({ id }) => id),
+        events.map(({ type }) => type),
+        counts.size === 0 ? [] : events.map(({ stream }) => stream ?? null),
+        events.map(({ timestamp }) => timestamp),
+        events.map(({ correlationId }) => correlationId),
+        events.map(({ causationId }) => causationId ?? null),
+        JSON.stringify(events.map(({ data }) => data)),
+        JSON.stringify(events.map(({ metadata }) => metadata)),
+        events.map(({ data }) => !isInOrderOfJsonb(data)),
+        events.map(({ metadata }) => !isInOrderOfJsonb(metadata)),
+        [...counts.keys()],
+        [...counts.values()],
+        channel,
+        payload,
+        lockTimeout
+      ],
+      keeps: true
+    }
   }
 }
 
