@@ -1,7 +1,10 @@
+import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import { monotonicMicros } from "../../internal/monotonic.js"
@@ -44,8 +47,8 @@ export interface GroupsOptions extends Pick<Store, "commit" | "insist"> {
  * None waits longer than the deadline: who has waited for half of it is not begun with any more, and a group gets what its
  * oldest has left.
  *
- * Where a single fiber stores, and the store can do it at once, there is nobody to wait for: the batch is stored in the fiber
- * of its caller, which saves the two ways between the fibers.
+ * Where a single fiber stores there is nobody to wait for: the batch is stored in the fiber of its caller, which saves the
+ * two ways between the fibers. Whoever comes meanwhile waits for the end of it, as of a group.
  *
  * A group that another transaction holds up is taken apart, and each of its batches waits by itself: a program that has a
  * stream in a long transaction keeps only those waiting who store in that stream.
@@ -57,6 +60,8 @@ export class Groups {
   private closed = false
   /** Whether a group is being stored, or the last one was of several callers: then others are about to come. */
   private busy = false
+  /** Whether a batch is being stored in the fiber of its caller. */
+  private inCaller = false
   /** The fiber that has stored at once, until all others that can run have done so. */
   private single: Fiber.RuntimeFiber<unknown, unknown> | undefined
   /** The fibers of batches that are held up. */
@@ -87,8 +92,44 @@ export class Groups {
 
   append(batch: Batch): Effect.Effect<Appended, SqlFailure> {
     const { atOnce } = this.options
-    if (atOnce === undefined) return this.queued(batch)
-    return Effect.withFiberRuntime((fiber) => (this.isSingle(fiber) ? atOnce(batch) : this.queued(batch)))
+    if (atOnce !== undefined) {
+      return Effect.withFiberRuntime((fiber) => (this.isSingle(fiber) ? atOnce(batch) : this.queued(batch)))
+    }
+    return Effect.uninterruptibleMask((restore) =>
+      this.busy || this.waiting.length > 0 ? restore(this.queued(batch)) : this.stored(batch, restore)
+    )
+  }
+
+  /** Stores the batch in the fiber of its caller, while the work waits. It is begun in this step, and so has an end. */
+  private stored(
+    batch: Batch,
+    restore: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>
+  ): Effect.Effect<Appended, SqlFailure> {
+    this.busy = true
+    this.inCaller = true
+    const since = monotonicMicros(this.clock)
+    const end = () => {
+      this.busy = false
+      this.inCaller = false
+      if (this.waiting.length > 0 || this.closed) this.wake?.()
+    }
+    return Effect.matchCauseEffect(restore(this.options.commit([batch], this.options.deadline)), {
+      onFailure: (cause) => {
+        end()
+        const failure = Cause.failureOption(cause)
+        if (failure._tag === "None" || !(failure.value instanceof Held)) {
+          return Effect.failCause(cause as Cause.Cause<SqlFailure>) // none of being held
+        }
+        const ended = Deferred.unsafeMake<Appended, SqlFailure>(FiberId.none)
+        const resume = (exit: Exit.Exit<Appended, SqlFailure>) => Deferred.unsafeDone(ended, exit)
+        const apart = this.apart({ batch, size: sizeOf(batch), since, resume })
+        return restore(Effect.zipRight(apart, Deferred.await(ended)))
+      },
+      onSuccess: ([appended]) => {
+        end()
+        return answer(appended)
+      }
+    })
   }
 
   /** Whether nobody else stores. Several that come in one turn of the fibers are found out by the second of them. */
@@ -109,7 +150,7 @@ export class Groups {
     return Effect.async((resume) => {
       const waiting: Waiting = { batch, size: sizeOf(batch), since: monotonicMicros(this.clock), resume }
       this.waiting.push(waiting)
-      this.wake?.()
+      if (!this.inCaller) this.wake?.()
       return Effect.sync(() => {
         const index = this.waiting.indexOf(waiting)
         if (index >= 0) this.waiting.splice(index, 1)
@@ -122,11 +163,11 @@ export class Groups {
    * on behind all fibers that can run.
    */
   private readonly work: Effect.Effect<void> = Effect.suspend(() => {
-    if (this.waiting.length > 0) return Effect.zipRight(Effect.zipRight(this.group, Effect.yieldNow()), this.work)
-    if (this.closed) return Effect.void
+    if (this.isReady()) return Effect.zipRight(Effect.zipRight(this.group, Effect.yieldNow()), this.work)
+    if (this.isOver()) return Effect.void
     const woken = Effect.async<void>((resume) => {
       // Others may have run since the last look: a fiber gives way after so many steps.
-      if (this.waiting.length > 0 || this.closed) return resume(Effect.void)
+      if (this.isReady() || this.isOver()) return resume(Effect.void)
       this.wake = () => {
         this.wake = undefined
         resume(Effect.void)
@@ -134,6 +175,14 @@ export class Groups {
     })
     return Effect.zipRight(woken, this.work)
   })
+
+  private isReady(): boolean {
+    return !this.inCaller && this.waiting.length > 0
+  }
+
+  private isOver(): boolean {
+    return this.closed && !this.inCaller
+  }
 
   /** Stores the next group. */
   private readonly group: Effect.Effect<void> = Effect.suspend(() => {
