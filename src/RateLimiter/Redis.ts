@@ -38,9 +38,9 @@ export const make = (
  * telemetry (`rate_limiter.fallback`).
  *
  * In Redis a key holds at most 18 bytes for each admission of the last interval (sliding window), 16 bytes (fixed window) or
- * 40 (token bucket), beside its name and some 100 bytes; it goes a second after all in it has lapsed, that of a sliding
- * window up to an eighth of the interval later. Those that wait, wait in this process: the order of arrival is kept among
- * its own calls, and between processes it is not.
+ * 40 (token bucket), beside its name and some 100 bytes; it goes a second after all in it has lapsed, that of a token
+ * bucket up to half a second earlier, that of a sliding window up to an eighth of the interval later. Those that wait, wait
+ * in this process: the order of arrival is kept among its own calls, and between processes it is not.
  *
  * @example
  * import { Foundation } from "effect-foundation"

@@ -1,3 +1,4 @@
+import { Call } from "./Call.js"
 import { Connection, listen } from "./Connection.js"
 import type { IoCluster, IoNode, IoRedis } from "./IoRedis.js"
 import type { Answered, Done } from "./Lane.js"
@@ -75,35 +76,45 @@ class Teller {
   }
 }
 
-/**
- * By its name; or, where Redis does not know it, by its text, which loads it in the same step. What else is in flight then
- * goes by name behind the one with the text: thousands of texts would keep a server busy that has just begun.
- */
+type Send = (name: "eval" | "evalsha", then: Answered) => void
+
+/** By its name; or, where Redis does not know it, by its text, which loads it in the same step. */
 const runOn = (
   io: IoRedis,
-  { loading }: Connection,
-  { sha, source }: Script,
+  connection: Connection,
+  script: Script,
   keys: ReadonlyArray<string>,
   args: ReadonlyArray<Argument>,
   answered: Answered
 ): void => {
-  const byName = (then: Answered) => void io.evalsha(sha, keys.length, ...keys, ...args, then)
-  const byText = (then: Answered) => void io.eval(source, keys.length, ...keys, ...args, then)
-  const orElse =
-    (unknown: () => void): Answered =>
-    (error, reply) =>
-      error?.message.startsWith("NOSCRIPT") ? unknown() : answered(error, reply)
-  byName(
-    orElse(() => {
-      if (loading.has(sha)) return byName(orElse(() => byText(answered)))
-      loading.add(sha)
-      byText((error, reply) => {
-        loading.delete(sha)
-        answered(error, reply)
-      })
-    })
+  const { keyPrefix } = io.options
+  const named = keyPrefix ? keys.map((key) => `${keyPrefix}${key}`) : keys
+  const send: Send = (name, then) => {
+    const what = name === "eval" ? script.source : script.sha
+    io.sendCommand(new Call(name, [what, keys.length, ...named, ...args], script.isPacked, then))
+  }
+  send("evalsha", (error, reply) =>
+    isUnknown(error) ? load(connection, script, send, answered) : answered(error, reply)
   )
 }
+
+/**
+ * What else is in flight goes by name behind the one with the text: thousands of texts would keep a server busy that has
+ * just begun.
+ */
+const load = ({ loading }: Connection, { sha }: Script, send: Send, answered: Answered): void => {
+  if (loading.has(sha)) {
+    send("evalsha", (error, reply) => (isUnknown(error) ? send("eval", answered) : answered(error, reply)))
+    return
+  }
+  loading.add(sha)
+  send("eval", (error, reply) => {
+    loading.delete(sha)
+    answered(error, reply)
+  })
+}
+
+const isUnknown = (error: Error | null | undefined): boolean => error?.message.startsWith("NOSCRIPT") === true
 
 class SingleClient implements Client {
   private readonly connection: Connection

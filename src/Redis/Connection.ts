@@ -15,6 +15,9 @@ export const listen = (io: { on: Listens; off: Listens }, events: Events): (() =
 
 type Listens = (event: string, listener: (argument: unknown) => void) => unknown
 
+/** So many commands of one turn of the event loop go out as one piece. */
+const inOnePiece = 16
+
 /** The connection of the client to one server, with the lane of its commands. */
 export class Connection {
   private readonly lane: Lane
@@ -26,11 +29,11 @@ export class Connection {
   private isClosed = false
   /** It is there, and not to the database that was asked for. */
   private isElsewhere = false
-  /** How many commands were sent in this turn of the event loop, and in the last one in which any was. */
-  private sent = 0
-  private sentBefore = 0
-  /** What holds them back until the end of the turn. */
+  /** What holds commands back until the end of this turn of the event loop, and how many of them were sent in it. */
   private held: IoNode["stream"] | undefined
+  private sent = 0
+  /** Whether only one was sent in the last turn in which they were held back. */
+  private isAlone = true
   private handshake: NodeJS.Timeout | undefined
   private readonly unlisten: () => void
 
@@ -100,25 +103,28 @@ export class Connection {
   }
 
   /**
-   * What is sent in one turn of the event loop goes out in one piece: a piece costs 20 µs. Only a first command that is
-   * likely to be the only one, as in the turn before, goes out at once: then Redis works on it while this process comes to
-   * rest, which is 5 to 10 µs until the answer is there.
+   * What is sent in one turn of the event loop goes out in few pieces: a piece costs 20 µs. Redis works on one while this
+   * process makes the next. A command that is likely to be the only one goes out at once: then Redis works on it while this
+   * process comes to rest, which is 5 to 10 µs until the answer is there.
    */
   private hold(): void {
     const { stream } = this.io
-    if (!stream?.writable) return
-    if (this.sent++ === 0) process.nextTick(() => this.letGo())
-    if (this.held === undefined && (this.sent > 1 || this.sentBefore > 1)) {
+    if (this.held === undefined) {
+      if (!stream?.writable || (this.isAlone && this.lane.isIdle)) return
       this.held = stream
       stream.cork()
+      process.nextTick(() => this.letGo())
+    } else if (this.sent % inOnePiece === 0) {
+      this.held.uncork()
+      this.held.cork()
     }
+    this.sent++
   }
 
   private letGo(): void {
-    this.sentBefore = this.sent
+    this.isAlone = this.sent === 1
     this.sent = 0
-    if (this.held === undefined) return
-    this.held.uncork()
+    this.held?.uncork()
     this.held = undefined
   }
 

@@ -3,7 +3,6 @@ export class Deadline {
   readonly at: number
   /** Met or missed. */
   isOver = false
-  isWatched = false
 
   constructor(
     readonly millis: number,
@@ -19,7 +18,7 @@ const mostOver = 1024
 /**
  * The deadlines of the commands on one connection, over one timer: a timer for each command costs 7 µs, as one by itself
  * goes in and out of the timers of Node each time. The one here stays set when its deadline is met, and looks when it fires
- * for which it has to be set next.
+ * for which it has to be set next. It keeps no process alive: a connection does, for as long as it may answer.
  *
  * It is the time of a socket, not of a fiber: a clock that a test has stopped does not move it.
  */
@@ -27,17 +26,18 @@ export class Deadlines {
   /** In the order of their beginning, from `head` on. */
   private list: Array<Deadline> = []
   private head = 0
-  /** How many are not over. */
-  private open = 0
   private timer: NodeJS.Timeout | undefined
   private firesAt = Number.POSITIVE_INFINITY
+
+  /** Whether all are over. */
+  get isEmpty(): boolean {
+    return this.list.length === 0
+  }
 
   /** From here on it is watched, unless it was met in the meantime. */
   add(deadline: Deadline): void {
     if (deadline.isOver) return
-    deadline.isWatched = true
     this.list.push(deadline)
-    if (this.open++ === 0) this.timer?.ref()
     if (deadline.at < this.firesAt) this.set(deadline.at, deadline.millis)
   }
 
@@ -45,11 +45,7 @@ export class Deadlines {
   meet(deadline: Deadline): boolean {
     if (deadline.isOver) return false
     deadline.isOver = true
-    if (!deadline.isWatched) return true
-    this.open--
     this.tidy()
-    // Nobody waits: the process need not either.
-    if (this.open === 0) this.timer?.unref()
     return true
   }
 
@@ -71,7 +67,7 @@ export class Deadlines {
     this.firesAt = at
     // What came while this process was busy is read before a command is given up.
     // @effect-diagnostics-next-line globalTimers:off
-    this.timer = setTimeout(() => setImmediate(() => this.look()), millis)
+    this.timer = setTimeout(() => setImmediate(() => this.look()), millis).unref()
   }
 
   private look(): void {

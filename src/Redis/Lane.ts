@@ -43,6 +43,11 @@ export class Lane {
     return this.silentSince === undefined ? undefined : unanswered
   }
 
+  /** Whether no answer is waited for. */
+  get isIdle(): boolean {
+    return this.deadlines.isEmpty
+  }
+
   /** Sends a command, and waits for its answer so many milliseconds. */
   send(command: (answered: Answered) => void, millis: number, done: Done): void {
     if (!this.wire.ready() || this.silentSince !== undefined) {

@@ -24,7 +24,7 @@ interface Ends {
 
 /**
  * A key goes a second after all in it has lapsed, or later: never before, though the two clocks of Redis round differently.
- * This is in milliseconds, rounded up, of whole microseconds.
+ * This is in milliseconds, rounded up, of whole microseconds. To state it is 1 µs, so it is done where that changes.
  */
 const expiry = (micros: string): string => `(${micros} + 1000999 - (${micros} + 999) % 1000) / 1000`
 
@@ -152,16 +152,20 @@ if not term then call('PEXPIRE', key, math.ceil((at + interval * 1.125 - now) / 
 ${end.taken("free - cost", "at + interval - now")}
 `
 
-/** When the window opened, and what was used of it: 16 bytes a key. */
+/**
+ * When the window opened, what was used of it, and the interval by which the key expires, in steps of 8 ms: so it fits in
+ * four bytes, and in the second that is added. 16 bytes a key.
+ */
 const fixedWindow: Algorithm = (end) => `
 local state = redis.call('GET', key)
 local start, used, left, free = 0, 0, 0, max
+local term, stated = math.ceil(interval / 8000)
 if state then
   if #state ~= 16 then error('WRONGTYPE the string is none of a fixed window', 0) end
-  start, used = struct.unpack('>dd', state)
+  start, used, stated = struct.unpack('>dI4I4', state)
   if ${isAhead("start")} then
-    start = now
-    redis.call('SET', key, struct.pack('>dd', start, used), 'PX', ${expiry("interval")})
+    start, stated = now, term
+    redis.call('SET', key, struct.pack('>dI4I4', start, used, term), 'PX', ${expiry("interval")})
   end
   left = start + interval - now
   if left > 0 then free = max - used else left = 0 end
@@ -173,10 +177,20 @@ if take == 0 then
   ${end.free("free", "left")}
 end
 ${costOf("free")}
-if left == 0 then start, used, left = now, 0, interval end
-redis.call('SET', key, struct.pack('>dd', start, used + cost), 'PX', ${expiry("left")})
+if left > 0 and stated == term then
+  redis.call('SETRANGE', key, '8', struct.pack('>I4', used + cost))
+else
+  if left == 0 then start, used, left = now, 0, interval end
+  redis.call('SET', key, struct.pack('>dI4I4', start, used + cost, term), 'PX', ${expiry("left")})
+end
 ${end.taken("free - cost", "left")}
 `
+
+/**
+ * The same of a bucket that is full at some time, which each call puts off a little: in steps of half a second, from half a
+ * second on, so that not each of them states it.
+ */
+const expiresAt = (full: string): string => `(${full} + 1000000 - ${full} % 500000)`
 
 /**
  * When it was last taken from, when the bucket is full again (whole microseconds, and a part in \`1 / max\` of one), and
@@ -207,16 +221,19 @@ end
 
 local state = redis.call('GET', key)
 local micros, part = 0, 0
+local expires
 if state then
   if #state ~= 40 then error('WRONGTYPE the string is none of a token bucket', 0) end
   local takenAt, fullAt, stored, ownMax, ownInterval = struct.unpack('>ddddd', state)
   if ${isAhead("takenAt")} then
     takenAt, fullAt = now, now + fullAt - takenAt
     local written = struct.pack('>ddddd', takenAt, fullAt, stored, ownMax, ownInterval)
-    redis.call('SET', key, written, 'PX', ${expiry("(fullAt - now + 1)")})
+    redis.call('SET', key, written, 'PX', math.ceil((${expiresAt("fullAt")} - now) / 1000))
   end
-  -- Under another rate, the tokens that were out are out still, and the bucket has refilled at the new rate since.
-  if ownMax ~= max or ownInterval ~= interval then
+  if ownMax == max and ownInterval == interval then
+    expires = ${expiresAt("fullAt")}
+  else
+    -- Under another rate, the tokens that were out are out still, and the bucket has refilled at the new rate since.
     local out, missing = ownMax, fullAt - takenAt
     if missing < ownInterval then out = out - multiplyDivide(ownInterval - missing, ownMax, -stored, ownInterval) end
     missing, stored = multiplyDivide(interval, math.min(out, max), 0, max)
@@ -241,11 +258,16 @@ if take == 0 then
   ${end.free("free", "full")}
 end
 ${costOf("free")}
-local after
-after, rest = multiplyDivide(interval, cost, part, max)
-after, full = micros + after, micros + after
+if cost ~= asked then wait, rest = multiplyDivide(interval, cost, part, max) end
+local fullAt = now + micros + wait
+if ${expiresAt("fullAt")} == expires then
+  redis.call('SETRANGE', key, '0', struct.pack('>ddd', now, fullAt, rest))
+else
+  local written = struct.pack('>ddddd', now, fullAt, rest, max, interval)
+  redis.call('SET', key, written, 'PX', math.ceil((${expiresAt("fullAt")} - now) / 1000))
+end
+full = fullAt - now
 if rest > 0 then full = full + 1 end
-redis.call('SET', key, struct.pack('>ddddd', now, now + after, rest, max, interval), 'PX', ${expiry("(after + 1)")})
 ${end.taken("free - cost", "full")}
 `
 
@@ -262,7 +284,8 @@ end
  * time, and how much.
  */
 const oneOf = (algorithm: Algorithm): Script =>
-  script(`
+  script(
+    `
 local key, max, interval, asked, more = KEYS[1], ARGV[1] + 0, ARGV[2] + 0, 1, 0
 local take, now = asked
 if ARGV[3] then
@@ -270,10 +293,13 @@ if ARGV[3] then
   take, now = (ARGV[4] or asked) + 0, tonumber(ARGV[6])
 end
 ${orTime}${algorithm({
-  refused: (remaining, retryAfter, resetAfter) => `return { ${remaining}, ${resetAfter}, ${retryAfter} }`,
-  free: (remaining, resetAfter) => `return { ${remaining}, ${resetAfter} }`,
-  taken: (remaining, resetAfter) => `return { ${remaining}, ${resetAfter}, 0, now, cost }`
-})}`)
+  refused: (remaining, retryAfter, resetAfter) =>
+    `return struct.pack('>ddd', ${remaining}, ${resetAfter}, ${retryAfter})`,
+  free: (remaining, resetAfter) => `return struct.pack('>dd', ${remaining}, ${resetAfter})`,
+  taken: (remaining, resetAfter) => `return struct.pack('>ddddd', ${remaining}, ${resetAfter}, 0, now, cost)`
+})}`,
+    { isPacked: true }
+  )
 
 export const one: Readonly<Record<AlgorithmName, Script>> = {
   "sliding-window": oneOf(slidingWindow),
