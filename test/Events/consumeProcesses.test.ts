@@ -30,6 +30,8 @@ for (const engine of ["SQLite", "PostgreSQL"] as const) {
   const isActive = (said: Said) => "lease" in said && said.lease === "acquired"
 
   const many = (count: number) => Events.storeAll(Array.from({ length: count }, () => ({ type: "t" })))
+  /** At least once: a machine that is too busy to renew a lease loses it, and takes it again. */
+  const handedOver = expect.toSatisfy((token: number) => token >= 2)
   const stateOf = Effect.map(Events.consumers, ([state]) => state)
   const reached = (position: number) => eventually(stateOf, (state) => (state?.position ?? 0) >= position)
   const last = (events: ReadonlyArray<Events.StoredEvent>) => events.at(-1)?.position ?? 0
@@ -53,7 +55,7 @@ for (const engine of ["SQLite", "PostgreSQL"] as const) {
           expect(Date.now() - before).toBeLessThan(1000 + 4000)
           yield* reached(last(stored))
           expect(yield* doneRows).toStrictEqual(positionsOf(stored).map((position) => ({ position, worker: "other" })))
-          expect(yield* stateOf).toMatchObject({ token: 2, deadLetters: 0 })
+          expect(yield* stateOf).toMatchObject({ token: handedOver, deadLetters: 0 })
         }).pipe(Effect.provide(context))
       })
     )
@@ -102,7 +104,7 @@ for (const engine of ["SQLite", "PostgreSQL"] as const) {
           yield* one.kill("SIGCONT")
           yield* until(one, (said) => "lease" in said && said.lease === "lost")
           yield* Effect.sleep("500 millis")
-          expect(yield* stateOf).toMatchObject({ position: stored[0]?.position, token: 2, deadLetters: 0 })
+          expect(yield* stateOf).toMatchObject({ position: stored[0]?.position, token: handedOver, deadLetters: 0 })
           yield* other.kill("SIGKILL")
           yield* until(one, isActive)
           yield* one.send("go")

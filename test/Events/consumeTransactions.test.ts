@@ -145,7 +145,7 @@ for (const engine of ["SQLite", "PostgreSQL"] as const) {
           yield* Effect.fork(
             Events.consume({
               name: "a",
-              lease: "500 millis",
+              lease: "1 second",
               transactional: true,
               retry: Schedule.recurs(0),
               handler: ({ position }) =>
@@ -153,7 +153,7 @@ for (const engine of ["SQLite", "PostgreSQL"] as const) {
                   const attempt = ++attempts
                   yield* writeDone(position, `attempt ${attempt}`)
                   // The first time, the whole process stands still for longer than its lease.
-                  const end = Date.now() + (attempt === 1 ? 900 : 0)
+                  const end = Date.now() + (attempt === 1 ? 1500 : 0)
                   while (Date.now() < end);
                 })
             })
