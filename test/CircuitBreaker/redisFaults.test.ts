@@ -249,8 +249,8 @@ describeRedis("circuits in a Redis", () => {
     () =>
       Effect.gen(function* () {
         const server = yield* startRedis()
-        const { breaker } = yield* member(server, { lease: "1 minute" })
-        const other = yield* member(server)
+        const { breaker } = yield* member(server, { lease: "1 minute", deadline: "1 second" })
+        const other = yield* member(server, { deadline: "1 second" })
         const slow = { ...policy, timeout: "1 minute" } as const
         for (let i = 0; i < 3; i++) yield* Effect.exit(breaker.execute(Effect.fail("down"), slow))
         yield* Effect.sleep("210 millis")

@@ -190,14 +190,14 @@ describeRedis("a circuit of many processes", () => {
 
   it.scopedLive("keeps the place of a probe that runs longer than the lease", () =>
     Effect.gen(function* () {
-      const [a, b] = (yield* fleetOf(2, { lease: "150 millis" })) as [CircuitBreaker.Service, CircuitBreaker.Service]
+      const [a, b] = (yield* fleetOf(2, { lease: "500 millis" })) as [CircuitBreaker.Service, CircuitBreaker.Service]
       const options = { ...policy, timeout: "10 seconds" } as const
       yield* openedBy([a, b, a, b], options)
       yield* Effect.sleep("300 millis")
       const probe = yield* inFlight(a, options)
       for (let i = 0; i < 20; i++) {
         expect(errorOf(yield* call(b, Effect.void, options))).toMatchObject(rejection("half_open"))
-        yield* Effect.sleep("25 millis")
+        yield* Effect.sleep("60 millis")
       }
       yield* probe.succeed
       yield* eventually(isLetThrough(b, options), (is) => is)

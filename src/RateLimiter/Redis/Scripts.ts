@@ -3,8 +3,8 @@ import type { AlgorithmName } from "../Algorithm.js"
 
 /*
  * The cores of `SlidingWindow.ts`, `FixedWindow.ts` and `TokenBucket.ts`, in Lua: each decides as its original does, and
- * keeps the same in Redis. All numbers are whole, and below 2^53, where doubles are exact; they are packed in eight bytes
- * each, so that none passes through text. Times are microseconds of Redis.
+ * keeps the same in Redis. All numbers are whole, and below 2^53, where doubles are exact; they are packed, so that none
+ * passes through text. Times are microseconds of Redis.
  *
  * Each goes on from `key, max, interval, asked, take, more, now`: whether there is room for `asked` units; and if there is,
  * and `take` is not 0, takes those, and of `more` units as many as there are. `asked` is never above `max`.
