@@ -52,6 +52,24 @@ const isNoMaster = () => {
   }
 }
 
+/** Those that are to end. */
+const ending = new WeakSet<IoRedis>()
+
+/**
+ * ioredis gives an attempt up where a sentinel tells of a new master before it has answered which one that is, and makes no
+ * other by itself.
+ */
+const lasting = (options: RedisOptions): Redis => {
+  const redis = new Redis(options)
+  const again = () => {
+    if (!ending.has(redis)) redis.connect().catch(ignored)
+  }
+  // @effect-diagnostics-next-line globalTimers:off
+  return redis.on("end", () => setTimeout(again, shortestDelay))
+}
+
+const ignored = (): void => undefined
+
 /** Not connected yet: `connect` does it. */
 export const clientOf = (target: Target): IoRedis => {
   const common = options(target)
@@ -60,7 +78,7 @@ export const clientOf = (target: Target): IoRedis => {
     case "single":
       return new Redis({ ...common, ...address })
     case "sentinel":
-      return new Redis({
+      return lasting({
         ...common,
         sentinels: target.addresses.map((address) => ({ ...address })),
         name: target.name ?? "",
@@ -94,7 +112,8 @@ export const keyspaceOf = (io: IoRedis): string =>
 
 /** Ends it. What it says of that, nobody listens to. */
 export const disconnect = (io: IoRedis): void => {
-  io.on("error", () => undefined)
+  ending.add(io)
+  io.on("error", ignored)
   io.disconnect()
 }
 
