@@ -33,7 +33,7 @@ ${resultsTable(of.results)}
 
 ${abouts.join("\n")}
 
-## What was not reached, and the least there is
+## What was not reached, or hardly, and the least there is
 
 ${floors.length === 0 ? "Nothing." : floors.join("\n")}
 
