@@ -14,7 +14,7 @@ import type * as Expectation from "./Events/Expectation.js"
 import * as Memory from "./Events/Memory.js"
 import { make, storesNow } from "./Events/Service.js"
 import type { ConfigError, EventError, VersionConflict } from "./FoundationError.js"
-import { accessing } from "./internal/access.js"
+import { accessing, serviceOf } from "./internal/access.js"
 import type { Telemetry } from "./Telemetry.js"
 
 export declare namespace Events {
@@ -113,7 +113,7 @@ export class Events extends Context.Tag("effect-foundation/Events")<Events, Even
    */
   static readonly store = (event: Events.Input): Effect.Effect<Events.StoredEvent, EventError, Events> =>
     Effect.withFiberRuntime((fiber) => {
-      const events = Context.unsafeGet(fiber.currentContext, Events)
+      const events = serviceOf(fiber, Events)
       const storeNow = storesNow.get(events.store)
       return storeNow === undefined ? events.store(event) : storeNow(fiber, event)
     })
