@@ -1,4 +1,3 @@
-import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -113,23 +112,17 @@ export class Groups {
       this.inCaller = false
       if (this.waiting.length > 0 || this.closed) this.wake?.()
     }
-    return Effect.matchCauseEffect(restore(this.options.commit([batch], this.options.deadline)), {
-      onFailure: (cause) => {
-        end()
-        const failure = Cause.failureOption(cause)
-        if (failure._tag === "None" || !(failure.value instanceof Held)) {
-          return Effect.failCause(cause as Cause.Cause<SqlFailure>) // none of being held
-        }
-        const ended = Deferred.unsafeMake<Appended, SqlFailure>(FiberId.none)
-        const resume = (exit: Exit.Exit<Appended, SqlFailure>) => Deferred.unsafeDone(ended, exit)
-        const apart = this.apart({ batch, size: sizeOf(batch), since, resume })
-        return restore(Effect.zipRight(apart, Deferred.await(ended)))
-      },
-      onSuccess: ([appended]) => {
-        end()
-        return answer(appended)
-      }
+    const committed = Effect.ensuring(restore(this.options.commit([batch], this.options.deadline)), Effect.sync(end))
+    const apart = Effect.suspend(() => {
+      const ended = Deferred.unsafeMake<Appended, SqlFailure>(FiberId.none)
+      const resume = (exit: Exit.Exit<Appended, SqlFailure>) => Deferred.unsafeDone(ended, exit)
+      return Effect.zipRight(this.apart({ batch, size: sizeOf(batch), since, resume }), Deferred.await(ended))
     })
+    return Effect.catchIf(
+      Effect.flatMap(committed, ([appended]) => answer(appended)),
+      isHeld,
+      () => restore(apart)
+    )
   }
 
   /** Whether nobody else stores. Several that come in one turn of the fibers are found out by the second of them. */
@@ -192,11 +185,7 @@ export class Groups {
     const batches = group.map(({ batch }) => batch)
     this.busy = true
     const commit = Effect.map(this.options.commit(batches, this.leftOf(oldest)), (appended) => ({ appended }))
-    const committed = Effect.catchIf(
-      commit,
-      (failure): failure is Held => failure instanceof Held,
-      () => Effect.succeed(undefined)
-    )
+    const committed = Effect.catchIf(commit, isHeld, () => Effect.succeed(undefined))
     return Effect.flatMap(Effect.exit(committed), (exit) => {
       this.busy = group.length > 1
       if (Exit.isSuccess(exit) && exit.value === undefined) {
@@ -221,10 +210,8 @@ export class Groups {
       inTime((within) => this.options.commit([batch], within)),
       ([appended]) => answer(appended)
     )
-    const stored = Effect.catchIf(
-      this.trying.withPermits(1)(tried),
-      (failure): failure is Held => failure instanceof Held,
-      () => this.insisting.withPermits(1)(inTime((within) => this.options.insist(batch, within)))
+    const stored = Effect.catchIf(this.trying.withPermits(1)(tried), isHeld, () =>
+      this.insisting.withPermits(1)(inTime((within) => this.options.insist(batch, within)))
     )
     return Effect.map(Effect.forkDaemon(Effect.map(Effect.exit(stored), resume)), (fiber) => {
       this.held.add(fiber)
@@ -258,6 +245,8 @@ export class Groups {
     })
   }
 }
+
+const isHeld = (failure: SqlFailure | Held): failure is Held => failure instanceof Held
 
 const sizeOf = ({ events }: Batch): number => events.reduce((sum, { bytes }) => sum + bytes, 0)
 
