@@ -2,6 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { nearest } from "effect-foundation/Events/Nearest"
 import { search, walk } from "effect-foundation/Events/Ordered"
 import * as fc from "fast-check"
+import { plainEvent } from "./plainEvent.js"
 
 describe("the word that was probably meant", () => {
   const known = ["id", "type", "stream", "correlationId", "afterPosition", "limit"]
@@ -23,19 +24,7 @@ describe("ordered events", () => {
   it("are merged in either order, as sorting them all would", () =>
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 0, max: 12 }), { maxLength: 200 }), fc.boolean(), (owners, descending) => {
-        const event = (position: number) => ({
-          position,
-          id: `${position}`,
-          type: "t",
-          data: null,
-          timestamp: 0,
-          stream: undefined,
-          version: undefined,
-          correlationId: "c",
-          causationId: undefined,
-          metadata: {}
-        })
-        const all = owners.map((_, index) => event(index + 1))
+        const all = owners.map((_, index) => plainEvent(index + 1))
         const ranges = Array.from({ length: 13 }, (_, owner) => {
           const events = all.filter((_, index) => owners[index] === owner)
           return { events, from: 0, to: events.length }

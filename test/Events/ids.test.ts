@@ -1,7 +1,9 @@
 import { describe, expect, it } from "@effect/vitest"
+import type { Events } from "effect-foundation/Events"
 import { MadeIds } from "effect-foundation/Events/MadeIds"
 import { Ids } from "effect-foundation/Events/Ordered"
 import * as fc from "fast-check"
+import { plainEvent } from "./plainEvent.js"
 
 const version7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 
@@ -54,19 +56,6 @@ describe("the ids that are made", () => {
 })
 
 describe("events by id", () => {
-  const event = (position: number, id: string) => ({
-    position,
-    id,
-    type: "t",
-    data: null,
-    timestamp: 0,
-    stream: undefined,
-    version: undefined,
-    correlationId: "c",
-    causationId: undefined,
-    metadata: {}
-  })
-
   it("are found, whether the id was made or given, came in its turn or late, and until they are taken out", () => {
     const step = fc.oneof(
       fc.record({ _tag: fc.constant("made" as const), late: fc.nat(5) }),
@@ -78,14 +67,14 @@ describe("events by id", () => {
       fc.property(fc.array(step, { maxLength: 100 }), (steps) => {
         const made = new MadeIds()
         const ids = new Ids()
-        const model = new Map<string, ReturnType<typeof event>>()
+        const model = new Map<string, Events.StoredEvent>()
         const waiting: Array<readonly [id: string, made: number]> = []
         const seen: Array<string> = ["unknown"]
         let position = 0
         const offer = (id: string, made?: number) => {
           expect(ids.of(id, made)).toBe(model.get(id))
           if (model.has(id)) return
-          const stored = event(++position, id)
+          const stored = plainEvent(++position, id)
           ids.add(stored, made)
           model.set(id, stored)
           seen.push(id)

@@ -8,6 +8,12 @@ import { answering, describeRedis } from "../support/redis.js"
 
 const add = Redis.script("return redis.call('INCR', KEYS[1])")
 
+/** The master that the sentinel names, without words on the console about its comings and goings. */
+const redisBy = ({ port }: { readonly port: number }) =>
+  Redis.layer({ name: "limits", sentinels: [{ host: "127.0.0.1", port }] }).pipe(
+    Layer.provide(Logger.minimumLogLevel(LogLevel.None))
+  )
+
 describeRedis("a master that sentinels name", () => {
   // A sentinel that finds itself short of time does nothing for 30 seconds.
   it.scopedLive(
@@ -45,14 +51,7 @@ describeRedis("a master that sentinels name", () => {
           )
           expect(yield* second.command("GET", "orders")).toBe("$1\r\n1")
           expect(yield* second.command("EXISTS", "failover")).toBe(":1")
-        }).pipe(
-          Effect.provide(
-            Redis.layer({ name: "limits", sentinels: [{ host: "127.0.0.1", port: sentinel.port }] }).pipe(
-              Layer.provide(Logger.minimumLogLevel(LogLevel.None))
-            )
-          ),
-          Effect.provide(Telemetry.layer)
-        )
+        }).pipe(Effect.provide(redisBy(sentinel)), Effect.provide(Telemetry.layer))
       }),
     150_000
   )
@@ -76,14 +75,7 @@ describeRedis("a master that sentinels name", () => {
         yield* answering
         expect(yield* redis.run(add, ["failover"], [], 1000)).toBe(1)
         expect(yield* second.command("EXISTS", "failover")).toBe(":1")
-      }).pipe(
-        Effect.provide(
-          Redis.layer({ name: "limits", sentinels: [{ host: "127.0.0.1", port: sentinel.port }] }).pipe(
-            Layer.provide(Logger.minimumLogLevel(LogLevel.None))
-          )
-        ),
-        Effect.provide(Telemetry.layer)
-      )
+      }).pipe(Effect.provide(redisBy(sentinel)), Effect.provide(Telemetry.layer))
     })
   )
 })
