@@ -110,7 +110,7 @@ describe("Events on SQLite, where something is wrong", () => {
         Effect.forever(
           Effect.delay(
             Effect.sync(() => turns++),
-            "10 millis"
+            "1 millis"
           )
         )
       )
@@ -122,8 +122,8 @@ describe("Events on SQLite, where something is wrong", () => {
       })
       expect(took).toBeGreaterThan(300)
       expect(took).toBeLessThan(2000)
-      // Others have run meanwhile: were the process stopped all the time, none would. On a busy machine it may be once.
-      expect(turns).toBeGreaterThan(0)
+      // Others have run meanwhile.
+      expect(turns).toBeGreaterThan(3)
       // Readers are not locked out.
       expect(yield* Events.get().pipe(as(process))).toStrictEqual([])
       const waiting = yield* Effect.fork(Events.store({ type: "t", id: "1" }).pipe(as(process)))

@@ -31,6 +31,17 @@ describe("addresses", () => {
     )
   })
 
+  it("may name a zone, by characters that need no escape", () => {
+    const zone = fc.string({ unit: fc.constantFrom(..."09azAZ._~-:/%[] é"), maxLength: 8 })
+    fc.assert(
+      fc.property(fc.oneof(fc.ipV6(), fc.ipV4()), zone, (address, zone) => {
+        const isZone = isIPv6(address) && /^[0-9a-zA-Z._~-]+$/.test(zone)
+        expect(text(`${address}%${zone}`)).toBe(isZone ? text(address) : undefined)
+      }),
+      { numRuns: 1000 }
+    )
+  })
+
   it("are written as Node writes them, so that one address is one text", () => {
     fc.assert(
       fc.property(fc.oneof(fc.ipV6(), fc.ipV4()), (address) => {
