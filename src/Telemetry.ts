@@ -7,7 +7,7 @@ import * as Option from "effect/Option"
 import type * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import { ConfigError } from "./FoundationError.js"
-import { accessing, Behind } from "./internal/access.js"
+import { Behind, serviceOf } from "./internal/access.js"
 import { Attached } from "./Telemetry/Attached.js"
 import type { Catalogue, MeasurementsOf, MetadataOf } from "./Telemetry/Catalogue.js"
 import * as Definition from "./Telemetry/Definition.js"
@@ -71,7 +71,7 @@ export declare namespace Telemetry {
   }
 }
 
-const executesNow = new Behind<Telemetry.Service["execute"], Telemetry.Service["unsafeExecute"]>()
+const deliveries = new Behind<Telemetry.Service["execute"], Delivery>()
 
 const make: Effect.Effect<Telemetry.Service, never, Scope.Scope> = Effect.gen(function* () {
   const delivery = new Delivery()
@@ -106,7 +106,7 @@ const make: Effect.Effect<Telemetry.Service, never, Scope.Scope> = Effect.gen(fu
       delivery.execute(fiber, name, measurements, metadata)
       return Effect.void
     })
-  executesNow.set(execute, unsafeExecute)
+  deliveries.set(execute, delivery)
 
   return {
     execute,
@@ -183,8 +183,6 @@ const span: Span = dual(
   }
 )
 
-const using = accessing(() => Telemetry)
-
 /**
  * Events from where things happen, to the handlers that are attached: in the process, in the emitter's own step, with no
  * queue between. What handlers do never comes back to the emitter.
@@ -242,10 +240,12 @@ export class Telemetry extends Context.Tag("effect-foundation/Telemetry")<Teleme
     measurements?: Measurements,
     metadata?: Metadata
   ): Effect.Effect<void, never, Telemetry> =>
-    using((telemetry) => {
-      const executeNow = executesNow.get(telemetry.execute)
-      if (executeNow === undefined) return telemetry.execute(name, measurements, metadata)
-      executeNow(name, measurements ?? {}, metadata ?? {})
+    // Not by `accessing`, which does not tell the fiber: to find it once more, and a closure in a closure, is a tenth.
+    Effect.withFiberRuntime<void, never, Telemetry>((fiber) => {
+      const telemetry = serviceOf(fiber, Telemetry)
+      const delivery = deliveries.get(telemetry.execute)
+      if (delivery === undefined) return telemetry.execute(name, measurements, metadata)
+      delivery.execute(fiber, name, measurements, metadata)
       return Effect.void
     })
 
