@@ -4,7 +4,7 @@ import type { Tables } from "./Tables.js"
  * The first schema: never changed once released, only followed by another. Text is compared by bytes, as everywhere in
  * JavaScript, and found faster so.
  *
- * The indexes of fields are kept up to date at once: a list of pending entries would be read by every search.
+ * The indexes of fields are kept up to date at once, until the fourth schema.
  *
  * jsonb does not keep the order of fields. Where it matters, `data_text` and `metadata_text` hold the JSON as it was given.
  */
