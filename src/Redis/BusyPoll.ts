@@ -8,11 +8,14 @@ const longest = 0.15
 const round = 1024
 const trial = 32
 
+/** So many on each trial do not count: how those before were waited for still shows in how warm both processes are. */
+const settling = 8
+
 /** What an answer counts for at most, in milliseconds: a pause of either process says nothing of how it is waited for. */
 const most = 0.3
 
 /** The part of the time in which an answer has to be there for it to be looked for. */
-const worthwhile = 7 / 8
+const worthwhile = 0.95
 
 /** The answers that are waited for, in milliseconds. */
 export interface Answers {
@@ -50,8 +53,8 @@ export class BusyPoll {
     if (command > 2 * trial) return this.isBetter
     // Of the command before.
     const took = Math.min(this.answers.took, most)
-    if (command > trial) this.looked += took
-    else if (command > 0) this.slept += took
+    if (command > trial + settling) this.looked += took
+    else if (command > settling && command <= trial) this.slept += took
     if (command < 2 * trial) return command >= trial
     this.isBetter = this.looked < this.slept * worthwhile
     this.looked = this.slept = 0
