@@ -1,3 +1,4 @@
+import { Decision } from "./Decision.js"
 import * as FixedWindow from "./FixedWindow.js"
 import * as SlidingWindow from "./SlidingWindow.js"
 import * as TokenBucket from "./TokenBucket.js"
@@ -8,16 +9,7 @@ export interface Rate {
   readonly interval: number
 }
 
-/** The answer to one call. Times are whole microseconds from now. */
-export interface Decision {
-  readonly admitted: boolean
-  /** The units left: after the call where it took, as they are where it did not. */
-  readonly remaining: number
-  /** 0 where admitted; else the first moment at which a call of this cost is admitted, if none comes between. */
-  readonly retryAfter: number
-  /** When the limit is as if never used. */
-  readonly resetAfter: number
-}
+export type { Decision }
 
 /** What decides. `take` changes the state it is given, and only where it admits; `peek` never does. */
 export interface Algorithm<State> {
@@ -48,5 +40,5 @@ export const peekLine = <State>(
   const intervals = Math.ceil(units / rate.maxRequests) - 1
   if (intervals <= 0) return algorithm.peek(state, rate, units, now)
   const { remaining, resetAfter, retryAfter } = algorithm.peek(state, rate, units - intervals * rate.maxRequests, now)
-  return { admitted: false, remaining, retryAfter: retryAfter + intervals * rate.interval, resetAfter }
+  return new Decision(false, remaining, retryAfter + intervals * rate.interval, resetAfter)
 }

@@ -1,7 +1,7 @@
 import type * as Clock from "effect/Clock"
 import type { StoreUnavailable } from "../FoundationError.js"
 import type { Answer } from "../internal/answer.js"
-import type { Decision } from "./Algorithm.js"
+import type { Decision } from "./Decision.js"
 import type { Limit } from "./Policy.js"
 
 /** One limit that a call takes from. */
@@ -33,6 +33,11 @@ export interface Backend {
     requests: ReadonlyArray<Request>,
     clock: Clock.Clock
   ) => Answer<ReadonlyArray<Verdict>, StoreUnavailable>
+  /**
+   * `take` of one request, by a backend that always answers in the step in which it is asked: then no more is made than the
+   * decision, for nearly all calls.
+   */
+  readonly takeNow?: (request: Request, clock: Clock.Clock) => Verdict
   /** What `take` would decide of the one request, with nothing changed. */
   readonly peek: (request: Request, clock: Clock.Clock) => Answer<Decision, StoreUnavailable>
   /** Forgets the state of the key. */

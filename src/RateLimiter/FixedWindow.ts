@@ -1,4 +1,5 @@
-import type { Decision, Rate } from "./Algorithm.js"
+import type { Rate } from "./Algorithm.js"
+import { Decision } from "./Decision.js"
 
 /**
  * A window opens with the first call that is admitted, lasts one interval, and the next opens with the first call
@@ -17,7 +18,7 @@ export const peek = (state: State, rate: Rate, cost: number, now: number): Decis
   const left = timeLeft(state, rate, now)
   const free = rate.maxRequests - (left > 0 ? state.used : 0)
   const admitted = cost <= free
-  return { admitted, remaining: Math.max(0, free), retryAfter: admitted ? 0 : left, resetAfter: left }
+  return new Decision(admitted, Math.max(0, free), admitted ? 0 : left, left)
 }
 
 export const take = (state: State, rate: Rate, cost: number, now: number): Decision => {
@@ -28,12 +29,7 @@ export const take = (state: State, rate: Rate, cost: number, now: number): Decis
     state.used = 0
   }
   state.used += cost
-  return {
-    admitted: true,
-    remaining: decision.remaining - cost,
-    retryAfter: 0,
-    resetAfter: timeLeft(state, rate, now)
-  }
+  return new Decision(true, decision.remaining - cost, 0, timeLeft(state, rate, now))
 }
 
 const timeLeft = (state: State, rate: Rate, now: number): number =>

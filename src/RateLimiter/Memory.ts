@@ -1,8 +1,8 @@
 import type * as Clock from "effect/Clock"
 import { monotonicMicros } from "../internal/monotonic.js"
-import type { Algorithm, Decision } from "./Algorithm.js"
-import { fixedWindow, peekLine, slidingWindow, tokenBucket } from "./Algorithm.js"
+import { type Algorithm, fixedWindow, peekLine, slidingWindow, tokenBucket } from "./Algorithm.js"
 import type { Backend, Request, Verdict } from "./Backend.js"
+import type { Decision } from "./Decision.js"
 import type { Limit } from "./Policy.js"
 
 export interface MemoryOptions {
@@ -140,6 +140,8 @@ const keysOf = (limit: Limit, now: number): Keys => {
 /** The backend in this process: every call is one synchronous step. */
 export class Memory implements Backend {
   private readonly names = new Map<string, Keys>()
+  /** Those of the last call: the same limit again is not looked up. */
+  private last: Keys | undefined
   private readonly maxKeys: number
   private size = 0
   private hand = this.names.values()
@@ -154,10 +156,12 @@ export class Memory implements Backend {
     return this.size
   }
 
+  takeNow(request: Request, clock: Clock.Clock): Verdict {
+    return this.takeOne(request, monotonicMicros(clock))
+  }
+
   take(requests: ReadonlyArray<Request>, clock: Clock.Clock): ReadonlyArray<Verdict> {
     const now = monotonicMicros(clock)
-    const only = requests[0]
-    if (only !== undefined && requests.length === 1) return [this.takeOne(only, now)]
     const verdicts = requests.map((request) => this.peekOne(request, now))
     return verdicts.every((verdict) => verdict.admitted)
       ? requests.map((request) => this.takeOne(request, now))
@@ -182,6 +186,7 @@ export class Memory implements Backend {
     if (!keys.isUnused(limit, monotonicMicros(clock))) return false
     this.size -= keys.size
     this.names.delete(limit.name)
+    if (this.last === keys) this.last = undefined
     return true
   }
 
@@ -210,8 +215,12 @@ export class Memory implements Backend {
   }
 
   private keysFor(limit: Limit, now: number): Keys {
-    let keys = this.names.get(limit.name)
-    if (keys === undefined || keys.limit !== limit) keys = this.renew(keys, limit, now)
+    let keys = this.last
+    if (keys === undefined || keys.limit !== limit) {
+      keys = this.names.get(limit.name)
+      if (keys === undefined || keys.limit !== limit) keys = this.renew(keys, limit, now)
+      this.last = keys
+    }
     this.turn(keys, now)
     return keys
   }

@@ -7,7 +7,6 @@ import type { Backend } from "./Backend.js"
 import type { Line } from "./Line.js"
 import {
   agree,
-  allowanceOf,
   type ConfiguredPolicy,
   describe,
   invalid,
@@ -20,6 +19,7 @@ import {
   states,
   writtenAlike
 } from "./Policy.js"
+import { type Wording, wordingOf } from "./Refusal.js"
 
 /** Whether to wait, and how long. */
 export type Manner = Pick<PolicyOptions, "onExceeded" | "maxWait">
@@ -27,8 +27,7 @@ export type Manner = Pick<PolicyOptions, "onExceeded" | "maxWait">
 /** The limit of a name, the policy in force, and those that wait. */
 export class NamedLimit extends Named<Policy, PolicyOptions, ConfiguredPolicy> {
   limit: Limit
-  /** What the limit allows, to people: refusals are many, and say it. */
-  allowance: string
+  wording: Wording
   /** That of the first call which stated anything. */
   manner: Manner | undefined
   /** The last maximal wait that was found to be one. */
@@ -39,12 +38,12 @@ export class NamedLimit extends Named<Policy, PolicyOptions, ConfiguredPolicy> {
   constructor(code: Policy) {
     super(code.name, code)
     this.limit = limitOf(code)
-    this.allowance = allowanceOf(code)
+    this.wording = wordingOf(code)
   }
 
   override adopt(policy: Policy): void {
     this.limit = limitOf(policy)
-    this.allowance = allowanceOf(policy)
+    this.wording = wordingOf(policy)
     for (const line of this.lines.values()) line.first?.waiter.call()
   }
 

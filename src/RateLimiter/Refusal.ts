@@ -3,12 +3,30 @@ import { RateLimited } from "../FoundationError.js"
 import { bareError } from "../internal/hotError.js"
 import { millisOf } from "../internal/monotonic.js"
 import type { NamedLimit } from "./NamedLimit.js"
+import { allowanceOf, type Policy } from "./Policy.js"
 
 /** Why a call was not admitted. */
 export type Reason = "used_up" | "wait_too_long" | "line_full" | "cost_above_limit" | "keys_full"
 
 /** How many may wait under one name and key; past it, a call is refused at once. */
 export const maxWaiting = 10_000
+
+/** What is said of each refusal under one policy: refusals are many, so it is put together once. */
+export interface Wording {
+  /** `Limit "api": `, and `Limit "api" for "`, before a key. */
+  readonly ofAll: string
+  readonly ofOne: string
+  readonly allowance: string
+  readonly usedUp: string
+  readonly tryAgainIn: string
+}
+
+export const wordingOf = (policy: Policy): Wording => {
+  const limit = `Limit "${policy.name}"`
+  const allowance = allowanceOf(policy)
+  const usedUp = `${allowance} ${policy.maxRequests === 1 ? "is" : "are"} used up`
+  return { ofAll: `${limit}: `, ofOne: `${limit} for "`, allowance, usedUp, tryAgainIn: `${usedUp}; try again in ` }
+}
 
 interface Refused {
   readonly named: NamedLimit
@@ -25,8 +43,8 @@ export const refusal = (
 ): RateLimited => {
   const { limit, policy } = named
   const millis = millisOf(retryAfter)
-  const subject = key === "" ? "" : ` for "${key}"`
-  const message = `Limit "${named.name}"${subject}: ${explain(named, cost, reason, millis)}`
+  const { ofAll, ofOne } = named.wording
+  const message = (key === "" ? ofAll : `${ofOne}${key}": `) + explain(named.wording, cost, reason, millis)
   const error = bareError(RateLimited, "rate_limited", message)
   error.limiter = named.name
   error.key = key
@@ -38,11 +56,10 @@ export const refusal = (
   return error
 }
 
-const explain = ({ allowance, limit }: NamedLimit, cost: number, reason: Reason, millis: number): string => {
-  const usedUp = `${allowance} ${limit.maxRequests === 1 ? "is" : "are"} used up`
+const explain = ({ allowance, tryAgainIn, usedUp }: Wording, cost: number, reason: Reason, millis: number): string => {
   switch (reason) {
     case "used_up":
-      return `${usedUp}; try again in ${millis} ms`
+      return `${tryAgainIn}${millis} ms`
     case "wait_too_long":
       return `${usedUp}, and the wait of ${millis} ms is longer than maxWait allows; try again after it`
     case "line_full":

@@ -3,7 +3,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { correlationIdOf } from "../CorrelationId.js"
 import type { RateLimited, StoreUnavailable } from "../FoundationError.js"
-import { type Answer, after } from "../internal/answer.js"
+import { after } from "../internal/answer.js"
 import { failIn } from "../internal/hotError.js"
 import { clockOf, monotonicMicros, waitOf } from "../internal/monotonic.js"
 import type { NamedPolicies } from "../internal/namedPolicies.js"
@@ -49,7 +49,10 @@ export const makeService = (
   })
 
   const ticketOf = (options: CallOptions, named: NamedLimit): Ticket => {
-    named.takeManner(options)
+    // Once the manner is known, there is nothing to be taken of options that state none.
+    if (named.manner === undefined || options.onExceeded !== undefined || options.maxWait !== undefined) {
+      named.takeManner(options)
+    }
     const { cost = 1, key = "" } = options
     const wrong = wrongKey(named.name, key) ?? wrongCostOf(named, cost)
     if (wrong !== undefined) throw wrong
@@ -75,12 +78,13 @@ export const makeService = (
     return tickets
   }
 
-  const admitted = (verdicts: ReadonlyArray<Verdict>, tickets: ReadonlyArray<Ticket>, waited: number): void => {
+  const admitted = ({ cost, key, named }: Ticket, remaining: number, waited: number): void => {
     if (!telemetry.enabled("rate_limiter.admitted")) return
-    for (const [index, { cost, key, named }] of tickets.entries()) {
-      const remaining = verdicts[index]?.remaining ?? 0
-      telemetry.emit("rate_limiter.admitted", { cost, remaining, waited: waited / 1000 }, { name: named.name, key })
-    }
+    telemetry.emit("rate_limiter.admitted", { cost, remaining, waited: waited / 1000 }, { name: named.name, key })
+  }
+
+  const allAdmitted = (verdicts: ReadonlyArray<Verdict>, tickets: ReadonlyArray<Ticket>, waited: number): void => {
+    for (const [index, ticket] of tickets.entries()) admitted(ticket, verdicts[index]?.remaining ?? 0, waited)
   }
 
   const refuse = (
@@ -131,7 +135,7 @@ export const makeService = (
   ): Effect.Effect<A, E | RateLimited | StoreUnavailable, R> => {
     const refused = worst(verdicts)
     if (refused < 0) {
-      admitted(verdicts, tickets, 0)
+      allAdmitted(verdicts, tickets, 0)
       return then(verdicts, tickets)
     }
     return verdicts.every((verdict, index) => verdict.admitted || waitsAt(tickets, index))
@@ -142,28 +146,23 @@ export const makeService = (
   const attemptLater = <A, E, R>(limits: Limits, then: Admitted<A, E, R>) =>
     Effect.withFiberRuntime<A, E | RateLimited | StoreUnavailable, R>((fiber) => attempt(fiber, limits, then))
 
-  /** `attempt` for one limit and an effect, the way of nearly all calls: no more is made than the decision. */
+  /** `attempt` for an effect. For one limit, which nearly all calls have, no more is made than the decision. */
   const run = <A, E, R>(
     fiber: RuntimeFiber,
     effect: Effect.Effect<A, E, R>,
     limits: Limits = noOptions
   ): Effect.Effect<A, E | RateLimited | StoreUnavailable, R> => {
-    if (isMany(limits)) return attempt(fiber, limits, () => effect)
+    if (isMany(limits) || backend.takeNow === undefined) return attempt(fiber, limits, () => effect)
     const named = policies.of(limits, fiber)
     // Somebody waits, or there is something to be said first.
     if (named.lines.size > 0 || named.warning !== undefined) return attempt(fiber, limits, () => effect)
     const ticket = ticketOf(limits, named)
     if (isTooDear(ticket)) return refuse(ticket, "cost_above_limit", ticket.limit.interval, fiber)
-    const tickets = [ticket]
-    const answer = backend.take(tickets, clockOf(fiber))
-    if (!isGiven(answer)) return Effect.flatMap(answer, (verdicts) => decided(fiber, tickets, verdicts, () => effect))
-    const [verdict] = answer
-    if (verdict?.admitted !== true) {
-      return verdict === undefined || waits(ticket)
-        ? decided(fiber, tickets, answer, () => effect)
-        : refuseBy(ticket, verdict, "used_up", fiber)
+    const verdict = backend.takeNow(ticket, clockOf(fiber))
+    if (!verdict.admitted) {
+      return waits(ticket) ? Effect.zipRight(waitFor([ticket]), effect) : refuseBy(ticket, verdict, "used_up", fiber)
     }
-    admitted(answer, tickets, 0)
+    admitted(ticket, verdict.remaining, 0)
     return effect
   }
 
@@ -243,7 +242,7 @@ export const makeService = (
         const refused = worst(verdicts)
         if (refused < 0) {
           leave(waiter, tickets)
-          admitted(verdicts, tickets, now - since)
+          allAdmitted(verdicts, tickets, now - since)
           return Effect.succeed(verdicts)
         }
         if (!verdicts.every((verdict, index) => verdict.admitted || waitsAt(tickets, index))) {
@@ -284,10 +283,6 @@ export const makeService = (
       })
   }
 }
-
-/** An array is no effect: to see that is 0.05 µs less than to look for what makes one. */
-const isGiven = (answer: Answer<ReadonlyArray<Verdict>, StoreUnavailable>): answer is ReadonlyArray<Verdict> =>
-  Array.isArray(answer)
 
 const called = (waiter: Waiter): Effect.Effect<void> =>
   Effect.async((resume) => {

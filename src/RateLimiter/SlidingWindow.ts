@@ -1,4 +1,5 @@
-import type { Decision, Rate } from "./Algorithm.js"
+import type { Rate } from "./Algorithm.js"
+import { Decision } from "./Decision.js"
 
 /**
  * The log of what was admitted, which makes the window exact. An admission at `t` counts for every call before
@@ -35,7 +36,7 @@ export const take = (state: State, rate: Rate, cost: number, now: number): Decis
   // The log stays in order even under a clock that somebody turned back.
   const at = state.size === 0 ? now : Math.max(now, timeOf(state, state.size - 1))
   append(state, at, cost)
-  return { admitted: true, remaining: free - cost, retryAfter: 0, resetAfter: at + rate.interval - now }
+  return new Decision(true, free - cost, 0, at + rate.interval - now)
 }
 
 /** How the window stands for a call of this cost, while so many entries no longer count. */
@@ -43,11 +44,11 @@ const standing = (state: State, rate: Rate, cost: number, now: number, expired: 
   const gone = sumBefore(state, expired)
   const free = rate.maxRequests - (state.sum - gone)
   const resetAfter = expired === state.size ? 0 : timeOf(state, state.size - 1) + rate.interval - now
-  if (cost <= free) return { admitted: true, remaining: free, retryAfter: 0, resetAfter }
+  if (cost <= free) return new Decision(true, free, 0, resetAfter)
   const last = firstReaching(state, expired, gone + cost - free)
   // A cost above the limit has no such entry: it would not be admitted if all had left.
   const retryAfter = last < state.size ? timeOf(state, last) + rate.interval - now : rate.interval
-  return { admitted: false, remaining: Math.max(0, free), retryAfter, resetAfter }
+  return new Decision(false, Math.max(0, free), retryAfter, resetAfter)
 }
 
 const slot = (state: State, index: number): number => ((state.head + index) & (state.ring.length / 2 - 1)) * 2

@@ -1,4 +1,5 @@
-import type { Decision, Rate } from "./Algorithm.js"
+import type { Rate } from "./Algorithm.js"
+import { Decision } from "./Decision.js"
 
 /**
  * A bucket of `maxRequests` tokens that refills evenly, `maxRequests` an interval. It lets a full bucket through at once,
@@ -42,18 +43,13 @@ export const take = (state: State, rate: Rate, cost: number, now: number): Decis
   state.part = taken.part
   state.maxRequests = rate.maxRequests
   state.interval = rate.interval
-  return { admitted: true, remaining: tokens(taken, rate), retryAfter: 0, resetAfter }
+  return new Decision(true, tokens(taken, rate), 0, resetAfter)
 }
 
 /** How the bucket stands, for a call with which it would take so long to be full. */
 const standing = (out: Time, taken: Time, rate: Rate): Decision => {
   const late = ceil(taken) - rate.interval
-  return {
-    admitted: late <= 0,
-    remaining: tokens(out, rate),
-    retryAfter: Math.max(0, late),
-    resetAfter: ceil(out)
-  }
+  return new Decision(late <= 0, tokens(out, rate), Math.max(0, late), ceil(out))
 }
 
 /** A length of time: whole microseconds, and a part of one in `1 / maxRequests`. */

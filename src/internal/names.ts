@@ -19,12 +19,12 @@ export class Names<A extends Kept> {
 
   /** The value, which counts as used by this. */
   use(name: string): A | undefined {
+    // The one of the last use: to compare two names is less than to look one up.
+    if (this.newest?.value.name === name) return this.newest.value
     const entry = this.byName.get(name)
     if (entry === undefined) return undefined
-    if (entry !== this.newest) {
-      this.unlink(entry)
-      this.link(entry)
-    }
+    this.unlink(entry)
+    this.link(entry)
     return entry.value
   }
 
