@@ -240,7 +240,8 @@ export class Telemetry extends Context.Tag("effect-foundation/Telemetry")<Teleme
     measurements?: Measurements,
     metadata?: Metadata
   ): Effect.Effect<void, never, Telemetry> =>
-    // Not by `accessing`, which does not tell the fiber: to find it once more, and a closure in a closure, is a tenth.
+    // Not by `accessing`, which does not tell the fiber: to find it once more, with a closure in a closure, is 7 to 11 % of
+    // an event that a metric counts.
     Effect.withFiberRuntime<void, never, Telemetry>((fiber) => {
       const telemetry = serviceOf(fiber, Telemetry)
       const delivery = deliveries.get(telemetry.execute)

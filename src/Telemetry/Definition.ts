@@ -90,7 +90,8 @@ export const defaultBuckets: ReadonlyArray<number> = [
 
 const bounds = { maxSeries: 100_000, maxSize: 65_536, buckets: 256, quantiles: 32, tags: 32 } as const
 
-const one = () => 1
+/** The measurement of a counter. */
+export const one = () => 1
 
 const define = <Name extends string>(
   event: string,

@@ -19,6 +19,11 @@ import { Handlers, type TelemetryEvent } from "./Handlers.js"
 
 type Emitter = Fiber.RuntimeFiber<unknown, unknown> | undefined
 
+/** An event on its way. Its correlation id is empty until the first handler that may read it, or a failure, needs it. */
+interface Emitted extends TelemetryEvent {
+  correlationId: string
+}
+
 /**
  * The run that a fiber is of: the one that started it, or the one that its parent is of. Not in the context, which a
  * finalizer and a layer have from elsewhere; and not passed on by a join, which would draw the joining fiber into the run.
@@ -50,8 +55,7 @@ export class Delivery {
     try {
       const handlers = this.handlers.of(name)
       if (handlers.length === 0) return
-      const correlationId = emitter === undefined ? crypto.randomUUID() : correlationIdOf(emitter)
-      const event = { name, measurements: measurements ?? {}, metadata: metadata ?? {}, correlationId }
+      const event = { name, measurements: measurements ?? {}, metadata: metadata ?? {}, correlationId: "" }
       this.deliver(handlers, event, this.runOf(emitter), emitter)
     } catch {
       // Only where the stack is used up to the last frame; there is no room to tell of it.
@@ -81,12 +85,7 @@ export class Delivery {
     return this.running ?? emitter?.getFiberRef(runOfFiber)
   }
 
-  private deliver(
-    handlers: ReadonlyArray<Attached>,
-    event: TelemetryEvent,
-    cause: Run | undefined,
-    emitter: Emitter
-  ): void {
+  private deliver(handlers: ReadonlyArray<Attached>, event: Emitted, cause: Run | undefined, emitter: Emitter): void {
     const outer = this.running
     for (const handler of handlers) {
       // A handler before it in the list may have detached it.
@@ -96,6 +95,7 @@ export class Delivery {
         handler.skipped++
         continue
       }
+      if (handler.readsId) identify(event, emitter)
       this.running = run
       try {
         if (handler.suspended >= maxSuspended) {
@@ -119,7 +119,7 @@ export class Delivery {
   }
 
   /** What the handler answered is started in this very step; what does not end in the step goes on by itself. */
-  private goOn(run: Run, event: TelemetryEvent, result: unknown, emitter: Emitter): void {
+  private goOn(run: Run, event: Emitted, result: unknown, emitter: Emitter): void {
     if (Effect.isEffect(result)) {
       // `attach` has taken the context that the effect needs, and what it fails with is reported.
       this.start(run, event, result as Effect.Effect<unknown, unknown>, emitter)
@@ -139,7 +139,7 @@ export class Delivery {
     }
   }
 
-  private start(run: Run, event: TelemetryEvent, effect: Effect.Effect<unknown, unknown>, emitter: Emitter): void {
+  private start(run: Run, event: Emitted, effect: Effect.Effect<unknown, unknown>, emitter: Emitter): void {
     const { handler } = run
     if (Exit.isExit(effect)) {
       this.settled(run, event, effect, emitter)
@@ -161,14 +161,15 @@ export class Delivery {
     }
   }
 
-  private settled(run: Run, event: TelemetryEvent, exit: Exit.Exit<unknown, unknown>, emitter: Emitter): void {
+  private settled(run: Run, event: Emitted, exit: Exit.Exit<unknown, unknown>, emitter: Emitter): void {
     if (Exit.isSuccess(exit)) return
     if (run.handler.detached && Cause.isInterruptedOnly(exit.cause)) return
     this.failed(run, event, exit.cause, emitter)
   }
 
-  private failed(run: Run, event: TelemetryEvent, cause: Cause.Cause<unknown>, emitter: Emitter): void {
+  private failed(run: Run, event: Emitted, cause: Cause.Cause<unknown>, emitter: Emitter): void {
     const { handler } = run
+    identify(event, emitter)
     handler.failures++
     if (handler.log) this.log(run, event, cause, emitter)
     if (event.name === failureEvent) return
@@ -200,6 +201,12 @@ export class Delivery {
     const message = `The telemetry handler "${handler.id}" failed on "${event.name}": ${reasonOf(cause)} (failures since the last report: ${count}; at most one report a minute)`
     startIn(run, emitter, event.correlationId)(Effect.logWarning(message))
   }
+}
+
+/** In the step in which the event arose: so the id is the one in force there. */
+const identify = (event: Emitted, emitter: Emitter): void => {
+  if (event.correlationId !== "") return
+  event.correlationId = emitter === undefined ? crypto.randomUUID() : correlationIdOf(emitter)
 }
 
 /**

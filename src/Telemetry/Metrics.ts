@@ -8,7 +8,8 @@ import * as MetricLabel from "effect/MetricLabel"
 import * as Scope from "effect/Scope"
 import { ConfigError } from "../FoundationError.js"
 import type { Telemetry } from "../Telemetry.js"
-import { type Definition, problemOf } from "./Definition.js"
+import { readsNoId } from "./Attached.js"
+import { type Definition, one, problemOf } from "./Definition.js"
 import type { TelemetryEvent } from "./Handlers.js"
 import { type Label, Series, tagsOf } from "./Series.js"
 
@@ -74,7 +75,7 @@ const record = (telemetry: Telemetry.Service, definition: Definition): ((event: 
   const names = typeof tags === "function" ? undefined : tags
   const rises = aggregation.kind === "sum"
   let overflowed = false
-  return (event) => {
+  const handler = (event: TelemetryEvent) => {
     if (keep !== undefined && !keep(event)) return
     const value = typeof measurement === "string" ? event.measurements[measurement] : measurement(event)
     if (value === undefined) return
@@ -93,6 +94,9 @@ const record = (telemetry: Telemetry.Service, definition: Definition): ((event: 
     overflowed = true
     telemetry.emit("telemetry.metric.overflow", { count: 1 }, { metric: name, bound: maxSeries })
   }
+  const givesTheEvent = [keep, measurement, tags].some((part) => typeof part === "function" && part !== one)
+  if (!givesTheEvent) readsNoId.add(handler)
+  return handler
 }
 
 /** What is attached to which service, so that a definition that is given twice counts once. */

@@ -1,5 +1,6 @@
-import { describe, expect, it } from "@effect/vitest"
+import { describe, expect, it, vi } from "@effect/vitest"
 import { Cause, Effect, Exit, Metric, MetricState, Option, Scope } from "effect"
+import { CorrelationId } from "effect-foundation/CorrelationId"
 import { ConfigError } from "effect-foundation/FoundationError"
 import { Telemetry } from "effect-foundation/Telemetry"
 import * as fc from "fast-check"
@@ -276,6 +277,53 @@ describe("a metric", () => {
         expect(read(`${name}_${of}`)).toEqual([])
       }
       expect(read(`${name}_fine`).map(({ state }) => count(state))).toEqual([1])
+    }).pipe(withTelemetry)
+  )
+
+  it.effect("makes no correlation id for what it counts by name", () =>
+    Effect.gen(function* () {
+      const telemetry = yield* Telemetry
+      const name = fresh("no_id")
+      yield* Telemetry.metrics([
+        Telemetry.counter("m", { name: `${name}_counter`, tags: ["a"] }),
+        Telemetry.sum("m", { name: `${name}_sum`, measurement: "v" })
+      ])
+      const making = vi.spyOn(crypto, "randomUUID")
+      yield* Telemetry.execute("m", { v: 1 }, { a: "x" })
+      telemetry.unsafeExecute("m", { v: 1 }, { a: "x" })
+      yield* Effect.promise(() => Promise.resolve().then(() => telemetry.unsafeExecute("m", { v: 1 }, { a: "x" })))
+      expect(making).not.toHaveBeenCalled()
+      yield* CorrelationId.current
+      expect(making).toHaveBeenCalledTimes(1)
+      expect(read(`${name}_counter`).map(({ state }) => count(state))).toEqual([3])
+      expect(read(`${name}_sum`).map(({ state }) => count(state))).toEqual([3])
+    }).pipe(Effect.ensuring(Effect.sync(() => vi.restoreAllMocks())), withTelemetry)
+  )
+
+  it.effect("leaves the event its one correlation id, for its own functions, later handlers and failures", () =>
+    Effect.gen(function* () {
+      const telemetry = yield* Telemetry
+      const ids: Array<string> = []
+      const note = (event: Telemetry.Event) => ids.push(event.correlationId)
+      const handler = (event: Telemetry.Event) => void note(event)
+      yield* Telemetry.attach("failures", "telemetry.handler.failure", handler)
+      yield* Telemetry.metrics([
+        Telemetry.sum("m", { name: fresh("one_id"), measurement: "v" }),
+        Telemetry.lastValue("m", { name: fresh("one_id"), measurement: "v" }),
+        Telemetry.counter("m", { name: fresh("one_id"), keep: (event) => note(event) > 0 }),
+        Telemetry.counter("m", { name: fresh("one_id"), tags: (event) => ({ noted: note(event) > 0 }) }),
+        Telemetry.sum("m", { name: fresh("one_id"), measurement: note })
+      ])
+      yield* Telemetry.attach("later", "m", handler)
+      yield* Telemetry.execute("m", { v: Number.NaN }).pipe(CorrelationId.with("req-1"))
+      expect(ids.splice(0)).toEqual(Array.from({ length: 6 }, () => "req-1"))
+      yield* Telemetry.execute("m", { v: Number.NaN })
+      const made = yield* CorrelationId.current
+      expect(ids.splice(0)).toEqual(Array.from({ length: 6 }, () => made))
+      yield* Effect.promise(() => Promise.resolve().then(() => telemetry.unsafeExecute("m", { v: Number.NaN }, {})))
+      expect(ids).toHaveLength(6)
+      expect(new Set(ids).size).toBe(1)
+      expect(ids[0]).toMatch(/^[0-9a-f-]{36}$/)
     }).pipe(withTelemetry)
   )
 
