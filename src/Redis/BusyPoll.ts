@@ -15,7 +15,7 @@ const settling = 8
 const most = 0.3
 
 /** The part of the time in which an answer has to be there for it to be looked for. */
-const worthwhile = 0.95
+const worthwhile = 0.9
 
 /** The answers that are waited for, in milliseconds. */
 export interface Answers {

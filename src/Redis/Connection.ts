@@ -32,8 +32,9 @@ export class Connection {
   private isClosed = false
   /** It is there, and not to the database that was asked for. */
   private isElsewhere = false
-  /** How many commands were sent in this turn of the event loop. */
+  /** How many commands were sent in this turn of the event loop, and whether its end is waited for. */
   private sent = 0
+  private isCounting = false
   /** What holds commands back until its end. */
   private held: IoNode["stream"] | undefined
   private handshake: NodeJS.Timeout | undefined
@@ -103,7 +104,7 @@ export class Connection {
   send(command: (answered: Answered) => void, millis: number, done: Done): void {
     const { lane } = this
     const wasIdle = lane.isIdle
-    this.hold()
+    this.hold(wasIdle)
     lane.send(command, millis, done)
     if (wasIdle && !lane.isIdle && this.held === undefined) this.poll.begin()
   }
@@ -113,10 +114,16 @@ export class Connection {
    * once: then Redis works on them while this process makes the next, and their answers come before those to the others, so
    * that neither has to wait for all that the other does.
    */
-  private hold(): void {
+  private hold(wasIdle: boolean): void {
+    // The first of its turn, nearly always, and likely the only one: it does without what the end of the turn costs.
+    if (wasIdle && this.held === undefined) {
+      this.sent = 1
+      return
+    }
     const { stream } = this.io
-    if (this.sent === 0) {
+    if (!this.isCounting) {
       if (!stream?.writable) return
+      this.isCounting = true
       process.nextTick(() => this.letGo())
     }
     this.sent++
@@ -128,6 +135,7 @@ export class Connection {
   }
 
   private letGo(): void {
+    this.isCounting = false
     this.sent = 0
     this.held?.uncork()
     this.held = undefined
