@@ -132,7 +132,8 @@ const parseTrip = (name: string, trip: TripOptions): Either.Either<TripOptions, 
     yield* check(trip?.type === "rate" ? undefined : `"consecutive" or "rate"`, name, "trip.type", trip?.type)
     const { failureRate, slowCallDuration, slowCallRate, window } = trip
     const isWindow = typeof window === "object" && window !== null && "count" in window !== "duration" in window
-    yield* check(isWindow ? undefined : "a count of calls or a duration", name, "trip.window", window)
+    const must = 'a count of calls or a duration: { count: 100 } or { duration: "1 minute" }'
+    yield* check(isWindow ? undefined : must, name, "trip.window", window)
     if ("count" in window) yield* check(count(window.count, bounds.window), name, "trip.window.count", window.count)
     yield* check(rate(failureRate), name, "trip.failureRate", failureRate)
     if (slowCallRate !== undefined) yield* check(rate(slowCallRate), name, "trip.slowCallRate", slowCallRate)

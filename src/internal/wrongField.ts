@@ -16,7 +16,7 @@ export const wrongField = (
   { field, must, name, value }: Wrong
 ): ConfigError => {
   const shown = typeof name === "string" && name !== "" ? name.slice(0, 32) : "?"
-  const got = typeof value === "string" ? JSON.stringify(value.slice(0, 64)) : show(jsonSafe(value))
+  const got = value === undefined ? "not stated" : show(value)
   return new ConfigError({
     reason: "invalid_value",
     path: `${component}.${shown}.${field}`,
@@ -24,4 +24,8 @@ export const wrongField = (
   })
 }
 
-const show = (value: unknown): string => (typeof value === "object" ? JSON.stringify(value) : String(value))
+const show = (value: unknown): string => {
+  if (typeof value === "string") return JSON.stringify(value.slice(0, 64))
+  const safe = jsonSafe(value)
+  return typeof safe === "object" ? JSON.stringify(safe) : String(safe)
+}

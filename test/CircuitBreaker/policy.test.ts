@@ -37,7 +37,9 @@ const wrong: ReadonlyArray<readonly [any, string, RegExp]> = [
   ...[-0.1, 1.1, Number.NaN, undefined].map(
     (failureRate) => [{ trip: { ...rate, failureRate } }, "trip.failureRate", /from 0 to 1/] as const
   ),
+  [{ trip: {} }, "trip.type", /but is not stated/],
   [{ trip: { ...rate, window: undefined } }, "trip.window", /a count of calls or a duration/],
+  [{ trip: { ...rate, window: 100 } }, "trip.window", /\{ count: 100 \} or \{ duration: "1 minute" \}, but is 100/],
   [{ trip: { ...rate, window: {} } }, "trip.window", /a count of calls or a duration/],
   [{ trip: { ...rate, window: { count: 1, duration: 1 } } }, "trip.window", /a count of calls or a duration/],
   [{ trip: { ...rate, window: { count: 0 } } }, "trip.window.count", /1 to 100000/],
