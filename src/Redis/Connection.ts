@@ -1,4 +1,3 @@
-import { BusyPoll } from "./BusyPoll.js"
 import type { IoNode } from "./IoRedis.js"
 import { type Answered, type Done, Lane } from "./Lane.js"
 import { noDatabase, type Problem, problemOf } from "./Problem.js"
@@ -23,7 +22,6 @@ const inOnePiece = 8
 /** The connection of the client to one server, with the lane of its commands. */
 export class Connection {
   private readonly lane: Lane
-  private readonly poll: BusyPoll
   /** The names of scripts that are on their way to the server by their text. */
   readonly loading = new Set<string>()
   /** What was last wrong with it. */
@@ -54,7 +52,6 @@ export class Connection {
       },
       changed
     )
-    this.poll = new BusyPoll(this.lane)
     this.unlisten = listen(io, {
       // Errors that nobody listens to, the client writes on the console.
       error: (error) => {
@@ -102,11 +99,10 @@ export class Connection {
   }
 
   send(command: (answered: Answered) => void, millis: number, done: Done): void {
-    const { lane } = this
-    const wasIdle = lane.isIdle
-    this.hold(wasIdle)
-    lane.send(command, millis, done)
-    if (wasIdle && !lane.isIdle && this.held === undefined) this.poll.begin()
+    // One that finds none under way is nearly always the only one of its turn: it does without what the end of that costs.
+    if (this.lane.isIdle && this.held === undefined) this.sent = 1
+    else this.hold()
+    this.lane.send(command, millis, done)
   }
 
   /**
@@ -114,12 +110,7 @@ export class Connection {
    * once: then Redis works on them while this process makes the next, and their answers come before those to the others, so
    * that neither has to wait for all that the other does.
    */
-  private hold(wasIdle: boolean): void {
-    // The first of its turn, nearly always, and likely the only one: it does without what the end of the turn costs.
-    if (wasIdle && this.held === undefined) {
-      this.sent = 1
-      return
-    }
+  private hold(): void {
     const { stream } = this.io
     if (!this.isCounting) {
       if (!stream?.writable) return

@@ -1,6 +1,5 @@
 /** One that is to be met: in so many milliseconds, else `missed` is called. */
 export class Deadline {
-  readonly since = performance.now()
   readonly at: number
   /** Met or missed. */
   isOver = false
@@ -9,7 +8,7 @@ export class Deadline {
     readonly millis: number,
     readonly missed: () => void
   ) {
-    this.at = this.since + millis
+    this.at = performance.now() + millis
   }
 }
 
@@ -33,11 +32,6 @@ export class Deadlines {
   /** Whether all are over. */
   get isEmpty(): boolean {
     return this.list.length === 0
-  }
-
-  /** When the first that is not over began. */
-  get since(): number | undefined {
-    return this.list[this.head]?.since
   }
 
   /** From here on it is watched, unless it was met in the meantime. */

@@ -31,8 +31,6 @@ const longestSilence = 1000
 export class Lane {
   private readonly deadlines = new Deadlines()
   private silentSince: NodeJS.Timeout | undefined
-  /** How long the last answer that came in time took, in milliseconds. */
-  took = 0
 
   constructor(
     private readonly wire: Wire,
@@ -48,11 +46,6 @@ export class Lane {
   /** Whether no answer is waited for. */
   get isIdle(): boolean {
     return this.deadlines.isEmpty
-  }
-
-  /** When the oldest of the commands whose answers are waited for was sent, in milliseconds; undefined where none is. */
-  get since(): number | undefined {
-    return this.deadlines.since
   }
 
   /** Sends a command, and waits for its answer so many milliseconds. */
@@ -73,7 +66,6 @@ export class Lane {
       const lost = error != null && error.name !== "ReplyError"
       if (!lost) this.heard()
       if (!this.deadlines.meet(deadline)) return
-      this.took = performance.now() - deadline.since
       if (error == null) done(undefined, reply)
       else if (!lost) done(refused(error), undefined)
       // A connection that can no longer be written to refuses commands before it tells of its end: callers without a pause
