@@ -9,8 +9,6 @@ export interface Rate {
   readonly interval: number
 }
 
-export type { Decision }
-
 /** What decides. `take` changes the state it is given, and only where it admits; `peek` never does. */
 export interface Algorithm<State> {
   readonly fresh: () => State

@@ -8,12 +8,12 @@ import {
   type Algorithm,
   type AlgorithmName,
   algorithmNames,
-  type Decision,
   fixedWindow,
   slidingWindow,
   tokenBucket
 } from "../../src/RateLimiter/Algorithm.js"
 import type { Request } from "../../src/RateLimiter/Backend.js"
+import type { Decision } from "../../src/RateLimiter/Decision.js"
 import { Memory } from "../../src/RateLimiter/Memory.js"
 import type { Limit } from "../../src/RateLimiter/Policy.js"
 import { ManualClock } from "../ManualClock.js"

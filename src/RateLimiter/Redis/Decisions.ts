@@ -1,8 +1,8 @@
 import * as Effect from "effect/Effect"
 import type { RedisError } from "../../Redis/RedisError.js"
 import type { Redis } from "../../Redis.js"
-import type { Decision } from "../Algorithm.js"
 import type { Request, Verdict } from "../Backend.js"
+import type { Decision } from "../Decision.js"
 import type { Keys } from "./Keys.js"
 import { codeOf, forget, one, several } from "./Scripts.js"
 
