@@ -5,6 +5,7 @@ import { CircuitBreaker } from "./CircuitBreaker.js"
 import { Config } from "./Config.js"
 import { Foundation } from "./Foundation.js"
 import type { ConfigError, StoreUnavailable } from "./FoundationError.js"
+import { Decision } from "./RateLimiter/Decision.js"
 import { Memory } from "./RateLimiter/Memory.js"
 import { RateLimiter } from "./RateLimiter.js"
 import { Telemetry } from "./Telemetry.js"
@@ -124,12 +125,7 @@ export const limitExhausted = (...names: ReadonlyArray<string>): Layer.Layer<Rat
 const exhausted = (names: ReadonlySet<string>): RateLimiter.Backend => {
   const others = new Memory()
   const isExhausted = ({ name }: { readonly name: string }) => names.has(name)
-  const refusal = ({ interval }: { readonly interval: number }) => ({
-    admitted: false,
-    remaining: 0,
-    retryAfter: interval,
-    resetAfter: interval
-  })
+  const refusal = ({ interval }: { readonly interval: number }) => new Decision(false, 0, interval, interval)
   return {
     take: (requests, clock) =>
       requests.some(({ limit }) => isExhausted(limit))

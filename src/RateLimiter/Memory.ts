@@ -161,9 +161,9 @@ export class Memory implements Backend {
   }
 
   take(requests: ReadonlyArray<Request>, clock: Clock.Clock): ReadonlyArray<Verdict> {
+    const [only] = requests
+    if (only !== undefined && requests.length === 1) return [this.takeNow(only, clock)]
     const now = monotonicMicros(clock)
-    const only = requests[0]
-    if (only !== undefined && requests.length === 1) return [this.takeOne(only, now)]
     const verdicts = requests.map((request) => this.peekOne(request, now))
     return verdicts.every((verdict) => verdict.admitted)
       ? requests.map((request) => this.takeOne(request, now))

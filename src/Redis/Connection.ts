@@ -30,9 +30,8 @@ export class Connection {
   private isClosed = false
   /** It is there, and not to the database that was asked for. */
   private isElsewhere = false
-  /** How many commands were sent in this turn of the event loop, and whether its end is waited for. */
+  /** How many commands were sent in this turn of the event loop. */
   private sent = 0
-  private isCounting = false
   /** What holds commands back until its end. */
   private held: IoNode["stream"] | undefined
   private handshake: NodeJS.Timeout | undefined
@@ -99,9 +98,7 @@ export class Connection {
   }
 
   send(command: (answered: Answered) => void, millis: number, done: Done): void {
-    // One that finds none under way is nearly always the only one of its turn: it does without what the end of that costs.
-    if (this.lane.isIdle && this.held === undefined) this.sent = 1
-    else this.hold()
+    this.hold()
     this.lane.send(command, millis, done)
   }
 
@@ -112,9 +109,8 @@ export class Connection {
    */
   private hold(): void {
     const { stream } = this.io
-    if (!this.isCounting) {
+    if (this.sent === 0) {
       if (!stream?.writable) return
-      this.isCounting = true
       process.nextTick(() => this.letGo())
     }
     this.sent++
@@ -126,7 +122,6 @@ export class Connection {
   }
 
   private letGo(): void {
-    this.isCounting = false
     this.sent = 0
     this.held?.uncork()
     this.held = undefined

@@ -81,8 +81,8 @@ describe("the lists of new entries of the indexes on PostgreSQL", () => {
           // Some are in the list, some have been sorted in, some are of before.
           const more = Array.from({ length: 1500 }, (_, n) => eventAt(20_000 + n))
           yield* Effect.forEach(more, Events.store, { concurrency: 64, discard: true })
+          const all = Array.from({ length: 21_500 }, (_, n) => n)
           for (const n of [1, 19_999, 20_001, 21_499]) {
-            const all = Array.from({ length: 21_500 }, (_, n) => n)
             expect(yield* found({ data: { orderId: n } })).toStrictEqual([`id${n}`])
             expect(yield* found({ metadata: { n } })).toStrictEqual([`id${n}`])
             const same = all.filter((other) => other % 2 === 1 && other % 301 === n % 301).map((other) => `id${other}`)

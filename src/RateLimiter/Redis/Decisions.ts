@@ -2,7 +2,7 @@ import * as Effect from "effect/Effect"
 import type { RedisError } from "../../Redis/RedisError.js"
 import type { Redis } from "../../Redis.js"
 import type { Request, Verdict } from "../Backend.js"
-import type { Decision } from "../Decision.js"
+import { Decision } from "../Decision.js"
 import type { Keys } from "./Keys.js"
 import { codeOf, forget, one, several } from "./Scripts.js"
 
@@ -28,12 +28,13 @@ const decisionOf = (
   remaining: number,
   retryAfter: number,
   resetAfter: number
-): Decision => ({
-  admitted: intervals === 0 && retryAfter === 0,
-  remaining: reserved === 0 ? remaining : Math.max(0, remaining - reserved),
-  retryAfter: retryAfter + intervals * limit.interval,
-  resetAfter
-})
+): Decision =>
+  new Decision(
+    intervals === 0 && retryAfter === 0,
+    reserved === 0 ? remaining : Math.max(0, remaining - reserved),
+    retryAfter + intervals * limit.interval,
+    resetAfter
+  )
 
 /** What becomes of a decision: called once, in this step or a later one. */
 export type Decided = (error: RedisError | undefined, verdicts: ReadonlyArray<Verdict>, taken: number) => void

@@ -6,7 +6,7 @@ import { monotonicMicros } from "../../internal/monotonic.js"
 import type { RedisError } from "../../Redis/RedisError.js"
 import type { Telemetry } from "../../Telemetry.js"
 import type { Request, Verdict } from "../Backend.js"
-import type { Decision } from "../Decision.js"
+import { Decision } from "../Decision.js"
 import { Memory } from "../Memory.js"
 import type { Limit } from "../Policy.js"
 import type { Settings } from "./Options.js"
@@ -117,22 +117,13 @@ export class Fallback {
   }
 }
 
-const allowed = ({ cost, limit, reserved }: Request): Decision => ({
-  admitted: true,
-  remaining: Math.max(0, limit.maxRequests - cost - reserved),
-  retryAfter: 0,
-  resetAfter: 0
-})
+const allowed = ({ cost, limit, reserved }: Request): Decision =>
+  new Decision(true, Math.max(0, limit.maxRequests - cost - reserved), 0, 0)
 
 /** A share may be less than one call costs: that call waits for Redis. */
 const isTooDear = ({ cost, limit }: Request): boolean => cost > limit.maxRequests
 
-const tooDear = ({ limit }: Request): Decision => ({
-  admitted: false,
-  remaining: 0,
-  retryAfter: limit.interval,
-  resetAfter: limit.interval
-})
+const tooDear = ({ limit }: Request): Decision => new Decision(false, 0, limit.interval, limit.interval)
 
 export const unavailable = (error: RedisError, limit: Limit | undefined): Effect.Effect<never, StoreUnavailable> =>
   // Made in the fiber that fails, whose correlation id it has.
