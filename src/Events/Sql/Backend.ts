@@ -21,6 +21,7 @@ import { migrations } from "./Migrations.js"
 import { type Options, type Settings, settingsOf } from "./Options.js"
 import { postgresStore } from "./Postgres.js"
 import type { Notification } from "./PostgresCall.js"
+import { attending } from "./PostgresHearing.js"
 import { behind } from "./Select.js"
 import { sqliteStore } from "./Sqlite.js"
 import { type Tables, tablesOf } from "./Tables.js"
@@ -130,6 +131,7 @@ const opened = (sql: SqlClient.SqlClient, tables: Tables, { deadline, durability
     // Named by the number of a thing of the log's own: LISTEN is of the whole database, with all its schemas.
     const log = sql.unsafe<{ id: unknown }>(`select '${tables.position}'::regclass::oid::text as id`)
     const [row] = yield* guarded(log, deadline)
-    const notification: Notification = { channel: `${tables.events}_${row?.id}`, payload }
+    const id = String(row?.id)
+    const notification: Notification = { channel: `${tables.events}_${id}`, payload, attending: attending(id) }
     return { dialect, notification, store: postgresStore(sql, tables, deadline, notification) }
   })

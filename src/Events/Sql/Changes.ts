@@ -24,7 +24,7 @@ export interface Changes {
  */
 export const makeChanges = (
   sql: SqlClient,
-  { channel, payload }: Notification,
+  { attending, channel, payload }: Notification,
   pollInterval: Duration.Duration
 ): Effect.Effect<Changes, never, Scope.Scope> =>
   Effect.gen(function* () {
@@ -36,7 +36,7 @@ export const makeChanges = (
       }).pipe(Effect.delay(pollInterval), Effect.forever, Effect.forkScoped)
       yield* listen(
         sql,
-        { channel, pollInterval },
+        { channel, attending, pollInterval },
         {
           // What this process stores in transactions of its own it has told already.
           notified: (by) => by === payload || signals.raise(),

@@ -4,7 +4,7 @@ import type { Dialect } from "../../internal/Sql/Dialect.js"
 import type { Migration } from "../../internal/Sql/Schema.js"
 import { consumerSchema, consumerTablesOf } from "./ConsumerTables.js"
 import { postgresPending } from "./PostgresPendingSchema.js"
-import { postgresPut } from "./PostgresPutSchema.js"
+import { postgresPut, postgresPutHeard } from "./PostgresPutSchema.js"
 import { postgresTables } from "./PostgresSchema.js"
 import { sqliteTables, sqliteTriggers } from "./SqliteSchema.js"
 import type { Tables } from "./Tables.js"
@@ -17,7 +17,8 @@ export const migrations = (dialect: Dialect, tables: Tables): ReadonlyArray<Migr
         [1, "events", running(postgresTables(tables))],
         consumers,
         [3, "put", running(postgresPut(tables))],
-        [4, "pending", running(postgresPending(tables))]
+        [4, "pending", running(postgresPending(tables))],
+        [5, "heard", running(postgresPutHeard(tables))]
       ]
     : [[1, "events", running(sqliteTables(tables))], consumers, [3, "triggers", running(sqliteTriggers(tables))]]
 }

@@ -9,6 +9,8 @@ import type { Statement, Tables } from "./Tables.js"
 export interface Notification {
   readonly channel: string
   readonly payload: string
+  /** What a session that listens executes besides, to be notified. */
+  readonly attending?: string
 }
 
 /** The call of the function that stores; `lockTimeout` bounds its waits for other transactions. */

@@ -3,6 +3,7 @@ import { type NewEvent, place } from "../Event.js"
 import type { Batch } from "./Decide.js"
 import { isInOrderOfJsonb } from "./KeyOrder.js"
 import type { Notification } from "./PostgresCall.js"
+import { isUnheard } from "./PostgresHearing.js"
 import { fieldsOf } from "./Row.js"
 import type { Statement, Tables } from "./Tables.js"
 
@@ -49,7 +50,8 @@ const putOne = (tables: Tables, { channel, lockTimeout, payload }: Manner) => {
  * What the function does for an event in no stream, as a statement: without the interpreter, a store takes an eighth less of
  * the server. What a case asks for comes before what it gives: so the position is taken under the lock of the floor.
  */
-const insertOne = ({ events, position }: Tables): string => {
+const insertOne = (tables: Tables): string => {
+  const { events, position } = tables
   // The low 32 bits, as the function has them.
   const low = (number: string) => `((${number} << 32) >> 32)::int`
   const log = low(`'${position}'::regclass::oid::bigint`)
@@ -61,7 +63,8 @@ const insertOne = ({ events, position }: Tables): string => {
         and pg_advisory_xact_lock_shared(${log}, ${floor}) is not null then nextval('${position}') end,
       $1, $2, $3, $4, $5, $6, $7::text::jsonb, $8::text::jsonb,
       case when $9::boolean then $7::text end, case when $10::boolean then $8::text end
-    ) on conflict (id) do nothing returning position, pg_notify($11::text, $12::text)`
+    ) on conflict (id) do nothing
+    returning position, case when ${isUnheard(tables)} then null else pg_notify($11::text, $12::text) end`
 }
 
 const putAll = ({ putAll }: Tables, { channel, lockTimeout, payload }: Manner) => {

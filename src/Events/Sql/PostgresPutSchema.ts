@@ -1,3 +1,4 @@
+import { isUnheard } from "./PostgresHearing.js"
 import type { Tables } from "./Tables.js"
 
 /**
@@ -11,7 +12,16 @@ import type { Tables } from "./Tables.js"
  *
  * A `perform` runs a statement, an assignment evaluates an expression, which is less.
  */
-export const postgresPut = (tables: Tables): ReadonlyArray<string> => [putOne(tables), putAll(tables)]
+export const postgresPut = (tables: Tables): ReadonlyArray<string> => functions(tables, "create", notify)
+
+/** The fifth schema: the same functions, which notify only where somebody hears. */
+export const postgresPutHeard = (tables: Tables): ReadonlyArray<string> =>
+  functions(tables, "create or replace", `if not ${isUnheard(tables)} then ${notify} end if;`)
+
+const notify = "payload := pg_notify(channel, payload);"
+
+const functions = (tables: Tables, create: string, notify: string): ReadonlyArray<string> =>
+  [putOne(tables, notify), putAll(tables, notify)].map((definition) => `${create} function ${definition}`)
 
 const into =
   "position, id, type, stream, version, timestamp, correlation_id, causation_id, data, metadata, data_text, metadata_text"
@@ -30,10 +40,9 @@ const lock = ({ position }: Tables): string => `
  * Takes a position also where the id is there. To look for it before took a tenth of a store, with the setting that has
  * the plan use the index though it may be made while the table is empty.
  */
-const putOne = (tables: Tables): string => {
+const putOne = (tables: Tables, notify: string): string => {
   const { events, position, putOne, streams } = tables
-  return `
-  create function ${putOne}(
+  return `${putOne}(
     id text, type text, stream text, at bigint, correlation text, causation text, data text, metadata text,
     keep_data boolean, keep_metadata boolean, channel text, payload text, wait text
   ) returns text language plpgsql volatile
@@ -56,12 +65,12 @@ const putOne = (tables: Tables): string => {
       update ${streams} s set version = s.version - 1 where s.name = $3;
       return null;
     end if;
-    payload := pg_notify(channel, payload);
+    ${notify}
     return concat(placed, ';', number);
   end $$`
 }
 
-const putAll = (tables: Tables): string => {
+const putAll = (tables: Tables, notify: string): string => {
   const { events, position, putAll, streams } = tables
   const rows = `rows from (
         unnest(ids, types, of_streams, ats, correlations, causations, keep_data, keep_metadata),
@@ -70,8 +79,7 @@ const putAll = (tables: Tables): string => {
   const fields = "id, type, stream, at, correlation, causation, keep_data, keep_metadata, data, metadata"
   const values = `e.id, e.type, e.stream, e.number, e.at, e.correlation, e.causation, e.data::text::jsonb, e.metadata::text::jsonb,
         case when e.keep_data then e.data::text end, case when e.keep_metadata then e.metadata::text end`
-  return `
-  create function ${putAll}(
+  return `${putAll}(
     ids text[], types text[], of_streams text[], ats bigint[], correlations text[], causations text[],
     data_list json, metadata_list json, keep_data boolean[], keep_metadata boolean[],
     names text[], counts int[], channel text, payload text, wait text
@@ -108,7 +116,7 @@ const putAll = (tables: Tables): string => {
       ) select string_agg(position::text, ',' order by position), string_agg(coalesce(version::text, ''), ',' order by position)
       into placed, numbers from put;
     end if;
-    payload := pg_notify(channel, payload);
+    ${notify}
     return concat(placed, ';', numbers);
   end $$`
 }

@@ -22,6 +22,8 @@ export interface Listener {
 export interface NoticesOptions {
   /** A name for LISTEN, of at most 63 bytes. */
   readonly channel: string
+  /** A statement for the session that listens to the channel, on PostgreSQL: executed when it does, before `resync`. */
+  readonly attending?: string | undefined
   /** How often a database that cannot notify is asked whether it has changed. */
   readonly pollInterval: Duration.DurationInput
 }

@@ -39,12 +39,12 @@ interface Shared {
 
 export const listenPostgres = (
   sql: SqlClient.SqlClient,
-  { channel }: NoticesOptions,
+  options: NoticesOptions,
   listener: Listener
 ): Effect.Effect<void, SqlFailure, Scope.Scope> =>
   Effect.acquireRelease(acquire(sql), release(sql)).pipe(
     Effect.flatMap(({ connection }) =>
-      Effect.acquireRelease(connection.add(channel, listener), () => connection.remove(channel, listener))
+      Effect.acquireRelease(connection.add(options, listener), () => connection.remove(options, listener))
     ),
     Effect.flatten
   )
@@ -92,8 +92,14 @@ const settingsOf = (sql: SqlClient.SqlClient): ClientConfig => {
   return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined))
 }
 
+/** A channel that is listened to. */
+interface Channel extends Pick<NoticesOptions, "attending"> {
+  readonly name: string
+  readonly listeners: Set<Listener>
+}
+
 class Connection {
-  private readonly listeners = new Map<string, Set<Listener>>()
+  private readonly channels = new Map<string, Channel>()
   /** The connection that stands, if one does. */
   private client: Client | undefined
   /** Done when the first attempt to connect has ended, however it did. */
@@ -102,27 +108,28 @@ class Connection {
   constructor(private readonly settings: ClientConfig) {}
 
   /** Adds the listener; the effect inside waits until it hears, or until that failed once. */
-  readonly add = (channel: string, listener: Listener) =>
+  readonly add = ({ attending, channel: name }: NoticesOptions, listener: Listener) =>
     Effect.sync(() => {
-      const listeners = this.listeners.get(channel) ?? new Set()
-      this.listeners.set(channel, listeners.add(listener))
+      const channel = this.channels.get(name) ?? { name, attending, listeners: new Set() }
+      channel.listeners.add(listener)
+      this.channels.set(name, channel)
       const { client } = this
       if (client === undefined) return Deferred.await(this.tried)
       // Over a connection that stands it is heard from this answer on.
-      return Effect.matchEffect(ask(client, `LISTEN ${escapeIdentifier(channel)}`), {
+      return Effect.matchEffect(listenTo(client, channel), {
         onFailure: () => Effect.sync(() => drop(client)),
         onSuccess: () => Effect.sync(() => listener.resync())
       })
     })
 
-  readonly remove = (channel: string, listener: Listener) =>
+  readonly remove = ({ channel: name }: NoticesOptions, listener: Listener) =>
     Effect.suspend(() => {
-      const listeners = this.listeners.get(channel)
-      listeners?.delete(listener)
-      if (listeners === undefined || listeners.size > 0) return Effect.void
-      this.listeners.delete(channel)
+      const channel = this.channels.get(name)
+      channel?.listeners.delete(listener)
+      if (channel === undefined || channel.listeners.size > 0) return Effect.void
+      this.channels.delete(name)
       const { client } = this
-      return client === undefined ? Effect.void : Effect.ignore(ask(client, `UNLISTEN ${escapeIdentifier(channel)}`))
+      return client === undefined ? Effect.void : Effect.ignore(ask(client, `UNLISTEN ${escapeIdentifier(name)}`))
     })
 
   /** Connects, and again whenever the connection is lost, until it is interrupted. */
@@ -144,7 +151,7 @@ class Connection {
       client.on("error", () => Deferred.unsafeDone(lost, Exit.void))
       client.on("end", () => Deferred.unsafeDone(lost, Exit.void))
       client.on("notification", ({ channel, payload }) => {
-        for (const listener of this.listeners.get(channel) ?? []) listener.notified(payload ?? "")
+        for (const listener of this.channels.get(channel)?.listeners ?? []) listener.notified(payload ?? "")
       })
       yield* answering(() => client.connect())
       yield* this.listenAll(client, new Set())
@@ -171,10 +178,10 @@ class Connection {
   /** Listens to every channel, those that come meanwhile too, and then takes the connection into use in the same step. */
   private listenAll(client: Client, heard: Set<string>): Effect.Effect<void, SqlFailure> {
     return Effect.suspend(() => {
-      for (const channel of this.listeners.keys()) {
-        if (heard.has(channel)) continue
-        heard.add(channel)
-        return Effect.zipRight(ask(client, `LISTEN ${escapeIdentifier(channel)}`), this.listenAll(client, heard))
+      for (const channel of this.channels.values()) {
+        if (heard.has(channel.name)) continue
+        heard.add(channel.name)
+        return Effect.zipRight(listenTo(client, channel), this.listenAll(client, heard))
       }
       this.client = client
       this.tell((listener) => listener.resync())
@@ -183,11 +190,16 @@ class Connection {
   }
 
   private tell(what: (listener: Listener) => void): void {
-    for (const listeners of this.listeners.values()) for (const listener of listeners) what(listener)
+    for (const { listeners } of this.channels.values()) for (const listener of listeners) what(listener)
   }
 }
 
 const ask = (client: Client, statement: string) => answering(() => client.query(statement))
+
+const listenTo = (client: Client, { attending, name }: Channel) => {
+  const listened = ask(client, `LISTEN ${escapeIdentifier(name)}`)
+  return attending === undefined ? listened : Effect.zipRight(listened, ask(client, attending))
+}
 
 const answering = (call: () => Promise<unknown>): Effect.Effect<void, SqlFailure> =>
   deadline(Effect.tryPromise({ try: call, catch: failureOf }), answerWithin, timedOut)
