@@ -114,6 +114,7 @@ export const rows = Effect.gen(function* () {
         "Stores one of the 200,000 flights after the other, each in a commit of its own. Ours looks for its id, keeps the order " +
         `of commits and notifies those who listen; the insert does none of that. ${server}`,
       perSample: 100,
+      rounds: 21,
       ours,
       peers: [byDriver("pg insert, prepared, over one client", client, 1.3, floorOfOne)],
       reset
