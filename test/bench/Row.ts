@@ -38,7 +38,7 @@ export interface Row<R = never> {
   readonly fibers?: number
   /** How many runs are measured as one: by default 200. */
   readonly perSample?: number
-  /** How often the contenders take turns: by default 7 times. */
+  /** How often the contenders take turns: by default 15 times. */
   readonly rounds?: number
   /** Takes back what the runs have left, so that the work stays the same. It is not measured. */
   readonly reset?: Effect.Effect<void, unknown, R>

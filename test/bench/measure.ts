@@ -178,7 +178,7 @@ export const measure = Effect.fn(function* (row: Row) {
     yield* reset(row)
   }
 
-  const { rounds = 7 } = row
+  const { rounds = 15 } = row
   globalThis.gc?.()
   const began = performance.now()
   for (let round = 0; round < rounds; round++) {
