@@ -1,6 +1,6 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import { describe, expect, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Queue, Random, type Redacted, Redacted as Secret, Stream } from "effect"
+import { Deferred, Effect, Fiber, Queue, Random, Redacted, Stream } from "effect"
 import { Events } from "effect-foundation/Events"
 import pg from "pg"
 import { freshDatabase } from "../support/postgres.js"
@@ -13,14 +13,14 @@ const unpolled = { pollInterval: "1 hour" } as const
 const session = (url: Redacted.Redacted<string>) =>
   Effect.acquireRelease(
     Effect.promise(async () => {
-      const client = new pg.Client({ connectionString: Secret.value(url) })
+      const client = new pg.Client({ connectionString: Redacted.value(url) })
       await client.connect()
       return client
     }),
     (client) => Effect.promise(() => client.end())
   )
 
-/** How many notices of the log have come since the last time. It needs no lock to be there, and is waited for by nobody. */
+/** How many notices of the log have come since the last time. It hears of them without being known to. */
 const noticed = (url: Redacted.Redacted<string>) =>
   Effect.gen(function* () {
     const client = yield* session(url)
