@@ -20,8 +20,9 @@ export const postgresPutHeard = (tables: Tables): ReadonlyArray<string> =>
 
 const notify = "payload := pg_notify(channel, payload);"
 
-const functions = (tables: Tables, create: string, notify: string): ReadonlyArray<string> =>
-  [putOne(tables, notify), putAll(tables, notify)].map((definition) => `${create} function ${definition}`)
+/** `telling` is the statement by which they tell others. */
+const functions = (tables: Tables, create: string, telling: string): ReadonlyArray<string> =>
+  [putOne(tables, telling), putAll(tables, telling)].map((definition) => `${create} function ${definition}`)
 
 const into =
   "position, id, type, stream, version, timestamp, correlation_id, causation_id, data, metadata, data_text, metadata_text"
@@ -40,7 +41,7 @@ const lock = ({ position }: Tables): string => `
  * Takes a position also where the id is there. To look for it before took a tenth of a store, with the setting that has
  * the plan use the index though it may be made while the table is empty.
  */
-const putOne = (tables: Tables, notify: string): string => {
+const putOne = (tables: Tables, telling: string): string => {
   const { events, position, putOne, streams } = tables
   return `${putOne}(
     id text, type text, stream text, at bigint, correlation text, causation text, data text, metadata text,
@@ -65,12 +66,12 @@ const putOne = (tables: Tables, notify: string): string => {
       update ${streams} s set version = s.version - 1 where s.name = $3;
       return null;
     end if;
-    ${notify}
+    ${telling}
     return concat(placed, ';', number);
   end $$`
 }
 
-const putAll = (tables: Tables, notify: string): string => {
+const putAll = (tables: Tables, telling: string): string => {
   const { events, position, putAll, streams } = tables
   const rows = `rows from (
         unnest(ids, types, of_streams, ats, correlations, causations, keep_data, keep_metadata),
@@ -116,7 +117,7 @@ const putAll = (tables: Tables, notify: string): string => {
       ) select string_agg(position::text, ',' order by position), string_agg(coalesce(version::text, ''), ',' order by position)
       into placed, numbers from put;
     end if;
-    ${notify}
+    ${telling}
     return concat(placed, ';', numbers);
   end $$`
 }
