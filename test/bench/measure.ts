@@ -122,8 +122,11 @@ const verified = Effect.fn(function* (row: Row, way: Way) {
   return yield* new BenchError({ message })
 })
 
-const warmedUp = async ({ perSample = 200 }: Row, { sample, tells }: Way): Promise<void> => {
+const perSampleOf = ({ perSample = 200 }: Row): number => perSample
+
+const warmedUp = async (row: Row, { sample, tells }: Way): Promise<void> => {
   if (tells !== undefined) return
+  const perSample = perSampleOf(row)
   const began = performance.now()
   for (let runs = 0; ; runs += perSample) {
     const took = performance.now() - began
@@ -135,7 +138,7 @@ const warmedUp = async ({ perSample = 200 }: Row, { sample, tells }: Way): Promi
 /** The median of a turn, in microseconds for one run. */
 const taken = async (row: Row, way: Way): Promise<number> => {
   if (way.tells !== undefined) return way.tells()
-  const { perSample = 200 } = row
+  const perSample = perSampleOf(row)
   const bench = new Bench({
     time: turn,
     iterations: 1,

@@ -1,3 +1,5 @@
+import type { Tables } from "./Tables.js"
+
 /**
  * Whether anybody hears of what is stored. A notice wakes every session of the database that listens to anything, and each
  * process has one for the configuration: beside 40 of them, a store that notified took 640 µs, and one that did not 230.
@@ -21,5 +23,5 @@ export const attending = (log: string): string =>
   `select pg_advisory_lock_shared(${key(log, "number")}) from generate_series(0, ${count - 1}) as number`
 
 /** The condition, in a transaction that ends soon, that nobody is to be notified. */
-export const isUnheard = ({ position }: { readonly position: string }): string =>
+export const isUnheard = ({ position }: Tables): string =>
   `pg_try_advisory_xact_lock(${key(`'${position}'::regclass::oid`, `(pg_backend_pid() & ${count - 1})`)})`
